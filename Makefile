@@ -1,0 +1,49 @@
+# Two commands on a fresh machine with Python 3.11+ and make: `make book`, `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help book serve test exercises grade lock clean
+
+help:  ## list the commands
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit(f"This course needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Name another with: make PYTHON=python3.11 …")'
+	@echo "Making $(VENV) (once; torch is the large part) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q $(PIP_ARGS) "$$(grep '^torch==' requirements.lock)"
+	@$(BIN)/python -m pip install -q $(PIP_ARGS) -r requirements.lock
+	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(READY)  ## build the site and say where to open it
+	@$(BIN)/python book/build.py
+
+serve: book  ## build the site and serve it on http://localhost:8000
+	$(BIN)/python -m http.server --directory book/_build/html 8000
+
+test: $(READY)  ## style, types and the whole test suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+exercises: $(READY)  ## regenerate exercises/ from solutions/
+	$(BIN)/python -m lmlib.grading.assignment solutions exercises
+
+grade: $(READY)  ## grade the sample class with nbgrader and print the marks
+	$(BIN)/python -m tests.sample_class
+
+lock:  ## write requirements.lock anew from pyproject.toml
+	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
+	_build/lock/bin/python -m pip install -q $(PIP_ARGS) torch==2.13.0
+	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,dev]' setuptools
+	_build/lock/bin/python -m pip freeze --exclude-editable --all | grep -v '^pip==' | sed 's/+cpu$$//' > requirements.lock
+	rm -rf _build/lock
+
+clean:  ## remove everything that was built (the environment stays)
+	rm -rf _build book/_build

@@ -1,0 +1,1 @@
+"""Exercises, and what checks and grades them."""
