@@ -8,11 +8,13 @@ come from the course's secret and the student's name, and nothing printed gives 
 input or a value.
 """
 
+import contextlib
 import copy
 import hashlib
 import inspect
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +22,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmlib.grading.exercise import Case, Exercise, Function, Misconception, Part
+from lmlib.grading.exercise import (
+    Case,
+    Exercise,
+    Function,
+    Misconception,
+    Part,
+    call,
+)
 from lmlib.grading.exercises import find_exercise
 
 # (relative, absolute). The reference runs in double precision, so this is the room for
@@ -186,7 +195,9 @@ def _seed(name: str, hidden: bool) -> int:
 def _observe(part: Part, function: Function, args: tuple[Any, ...]) -> Outcome:
     given = copy.deepcopy(args)
     try:
-        value = part.observe(function, given)
+        # nbgrader takes anything on stderr, even a warning, for a failed test.
+        with contextlib.redirect_stderr(sys.stdout):
+            value = part.observe(function, given)
     except Exception as error:
         return Outcome(error=error)
     return Outcome(value, changed_input=not _same(given, args))
@@ -204,8 +215,8 @@ def _try(
     wrong = _difference(outcome.value, expected, precise)
     if wrong is not None:
         says, detail = wrong
-        violated = [p(case.args, outcome.value) for p in _applicable(exercise, part)]
-        detail = "\n".join([*filter(None, violated), detail])
+        violated = _violated(exercise, part, case, outcome.value)
+        detail = "\n".join([*violated, detail])
         if not exercise.reveal:
             unanswered = outcome.value is None
             says = NOT_WRITTEN if unanswered else "This is not the answer."
@@ -217,9 +228,12 @@ def _try(
     return outcome, None
 
 
-def _applicable(exercise: Exercise, part: Part) -> Sequence[Any]:
-    """Properties speak of a function's value, not of its gradient or its error."""
-    return exercise.properties if part.observe.__name__ == "call" else ()
+def _violated(exercise: Exercise, part: Part, case: Case, value: Any) -> list[str]:
+    """The properties that a value lacks; gradients and errors have no properties."""
+    if part.observe is not call or type(value) is not Tensor:
+        return []
+    found = (lacks(case.args, value) for lacks in exercise.properties)
+    return [words for words in found if words]
 
 
 def _describe_error(error: Exception) -> tuple[str, str]:

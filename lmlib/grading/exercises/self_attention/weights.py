@@ -92,7 +92,13 @@ def _any_leading_shape(generator: Generator) -> list[Case]:
 
 def _large_scores(generator: Generator) -> list[Case]:
     query, key = 60 * normal(generator, 3, 8), 60 * normal(generator, 5, 8)
-    return [Case((query, key), "queries and keys 60 times larger: scores of ± 10,000")]
+    key[1] = key[0] + 0.02 * normal(generator, 8)  # a near tie, so that scaling matters
+    return [
+        Case(
+            (query.double(), key.double()),
+            "queries and keys 60 times larger, scores of ± 10,000, in float64",
+        )
+    ]
 
 
 ATTENTION_WEIGHTS = Exercise(
@@ -145,8 +151,8 @@ ATTENTION_WEIGHTS = Exercise(
         ),
         Misconception(
             naive_exponential,
-            "You took exp of the scores as they are, which overflows beyond 88 in "
-            "float32: subtract each row's maximum first, or use torch.softmax.",
+            "You took exp of the scores as they are, which overflows (beyond 88 in "
+            "float32, 709 in float64): subtract each row's maximum first, or use torch.softmax.",
         ),
     ),
     hints=(
