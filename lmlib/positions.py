@@ -85,7 +85,7 @@ class LearnedPositions(nn.Module):
 
 def rotary_angles(
     positions: Int[Tensor, "*n"], d: int, *, base: float = 10_000.0
-) -> Float[Tensor, "*n d/2"]:
+) -> Float[Tensor, "*n {d//2}"]:
     """The angle p·ωᵢ of position p for each pair i of features, ωᵢ = base^(−2i/d).
 
     In double precision: at position 100,000 a float32 angle is off by up to 0.004.
