@@ -28,6 +28,7 @@ def sinusoidal_positions(
     *,
     base: float = 10_000.0,
     device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "{n} {d_model}"]:
     """Row p is sin(p·ωᵢ) at feature 2i, cos(p·ωᵢ) at 2i+1; ωᵢ = base^(−2i/d_model).
 
@@ -35,7 +36,7 @@ def sinusoidal_positions(
         ValueError: d_model is odd, so that a sine would have no cosine.
     """
     angles = rotary_angles(torch.arange(n, device=device), d_model, base=base)
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).float()
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(dtype)
 
 
 class SinusoidalPositions(nn.Module):
@@ -55,8 +56,9 @@ class SinusoidalPositions(nn.Module):
         n, d_model = x.shape[-2:]
         if d_model != self.d_model:
             raise ValueError(f"x must have {self.d_model} features, got {d_model}")
-        table = sinusoidal_positions(n, d_model, base=self.base, device=x.device)
-        return x + table.to(x.dtype)
+        return x + sinusoidal_positions(
+            n, d_model, base=self.base, device=x.device, dtype=x.dtype
+        )
 
 
 class LearnedPositions(nn.Module):

@@ -116,6 +116,22 @@ def test_a_shift_of_sinusoids_is_a_rotation():
     torch.testing.assert_close(table[:-3] @ shift.solution, table[3:])
 
 
+@by_dtype
+def test_sinusoidal_positions_are_added_as_exactly_as_x_can_hold(dtype, device):
+    x = torch.randn(2, 3, 7, 4).to(device, dtype)
+    got = SinusoidalPositions(4)(x)
+    assert got.dtype == dtype
+    close(got, to_numpy(x) + oracles.sinusoids(7, 4), **tolerance(dtype, 2))
+
+
+@by_dtype
+def test_sinusoids_are_exact_far_out(dtype, device):
+    got = SinusoidalPositions(4)(torch.zeros(FAR + 1, 4, dtype=dtype, device=device))
+    # sin(p·ωᵢ): float64 knows the angle 100,000 to 1e-11
+    t = max(tolerance(dtype, 1)["atol"], 2e-11)
+    close(got[-1:], oracles.sinusoids(FAR + 1, 4)[-1:], rtol=0, atol=t)
+
+
 # -- Learned --------------------------------------------------------------------------
 
 
