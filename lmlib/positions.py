@@ -158,7 +158,8 @@ def relative_positions(
 ) -> Int[Tensor, "query key"]:
     """key position − query position; the queries are the last `n_query` positions."""
     keys = torch.arange(n_key, device=device)
-    return keys[None, :] - keys[n_key - n_query :, None]
+    queries = torch.arange(n_key - n_query, n_key, device=device)
+    return keys[None, :] - queries[:, None]
 
 
 def alibi_slopes(n_heads: int) -> Float[Tensor, " {n_heads}"]:

@@ -265,7 +265,7 @@ def test_rotary_angles_are_doubles_for_positions_of_any_shape(shape, device):
 # -- Relative positions and ALiBi -----------------------------------------------------
 
 
-@pytest.mark.parametrize(("n_query", "n_key"), [(4, 4), (1, 4), (2, 5)])
+@pytest.mark.parametrize(("n_query", "n_key"), [(4, 4), (1, 4), (2, 5), (5, 3)])
 def test_relative_positions_put_the_queries_last(n_query, n_key, device):
     relative = relative_positions(n_query, n_key, device)
     assert relative.device.type == device.type
@@ -291,7 +291,7 @@ def test_alibi_slopes_agree_with_the_authors_rule(n_heads):
     close(alibi_slopes(n_heads), np.array(oracles.alibi_slopes(n_heads)), rtol=3e-7)
 
 
-@pytest.mark.parametrize(("n_query", "n_key"), [(3, None), (2, 5), (1, 1)])
+@pytest.mark.parametrize(("n_query", "n_key"), [(3, None), (2, 5), (4, 2), (1, 1)])
 def test_alibi_is_minus_slope_times_distance(n_query, n_key, device):
     bias = alibi_bias(6, n_query, n_key, device)
     n_key = n_query if n_key is None else n_key
