@@ -117,8 +117,13 @@ def combine_masks(*masks: Mask | None) -> Mask | None:
 
     Boolean masks are combined by *and*; as soon as one is floating point, the result
     is. None stands for a mask that blocks nothing.
+
+    Raises:
+        TypeError: one of the masks is neither boolean nor floating point.
     """
     given = [mask for mask in masks if mask is not None]
+    for mask in given:
+        _check_mask_dtype(mask)
     if not given:
         return None
     combined = given[0]
@@ -272,12 +277,16 @@ def _check_shapes(query: Tensor, key: Tensor, value: Tensor) -> None:
         raise ValueError(f"there must be one value per key; got {shapes}")
 
 
-def _check_mask(mask: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
+def _check_mask_dtype(mask: Tensor) -> None:
     if mask.dtype != torch.bool and not mask.is_floating_point():
         raise TypeError(
             "mask must be boolean (True = may attend) or floating point (added to the "
             f"scores), got {mask.dtype}; a mask of 0 and 1 needs .bool()"
         )
+
+
+def _check_mask(mask: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
+    _check_mask_dtype(mask)
     try:
         fits = torch.broadcast_shapes(mask.shape, shape) == torch.Size(shape)
     except RuntimeError:

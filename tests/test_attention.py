@@ -857,6 +857,11 @@ MISTAKES = {
         TypeError,
         r"mask must be boolean .*torch.int64",
     ),
+    "integer mask combined": (
+        lambda: combine_masks(causal_mask(3), None, ones(1, 3, dtype=torch.long)),
+        TypeError,
+        r"mask must be boolean .*torch.int64",
+    ),
     "mask of another length": (
         lambda: attention_weights(ones(2, 3), ones(2, 4)),
         ValueError,
