@@ -253,6 +253,11 @@ class MultiHeadAttention(nn.Module):
                     f"{name} must have shape (batch, positions, {layer.in_features}), "
                     f"got {tuple(got.shape)}"
                 )
+        if x.shape[0] != context.shape[0]:
+            raise ValueError(
+                f"x and context must have the same batch; got x {tuple(x.shape)}, "
+                f"context {tuple(context.shape)}"
+            )
         query = split_heads(self.query(x), self.n_heads)
         key = split_heads(self.key(context), self.n_kv_heads)
         value = split_heads(self.value(context), self.n_kv_heads)
@@ -275,6 +280,12 @@ def _check_shapes(query: Tensor, key: Tensor, value: Tensor) -> None:
         raise ValueError(f"query and key must have the same d_k (last); got {shapes}")
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(f"there must be one value per key; got {shapes}")
+    try:
+        torch.broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
+    except RuntimeError:
+        raise ValueError(
+            f"the leading dimensions must broadcast; got {shapes}"
+        ) from None
 
 
 def _check_mask_dtype(mask: Tensor) -> None:

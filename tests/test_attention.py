@@ -837,6 +837,21 @@ MISTAKES = {
         ValueError,
         r"at least \(positions, features\).*query \(4,\)",
     ),
+    "batches that do not fit": (
+        lambda: attention(ones(2, 3, 4), ones(5, 3, 4), ones(5, 3, 4)),
+        ValueError,
+        r"leading dimensions.*query \(2, 3, 4\), key \(5, 3, 4\)",
+    ),
+    "values of another batch": (
+        lambda: attention(ones(2, 3, 4), ones(2, 3, 4), ones(5, 3, 4)),
+        ValueError,
+        r"leading dimensions.*value \(5, 3, 4\)",
+    ),
+    "context of another batch": (
+        lambda: layer_12()(ones(1, 3, 12), ones(2, 5, 12)),
+        ValueError,
+        r"same batch.*x \(1, 3, 12\), context \(2, 5, 12\)",
+    ),
     "integer mask": (
         lambda: attention_weights(ones(2, 3), ones(2, 3, dtype=torch.long)),
         TypeError,
