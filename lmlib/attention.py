@@ -49,7 +49,8 @@ def attention_weights(
 
     Raises:
         TypeError: `mask` is neither boolean nor floating point.
-        ValueError: `mask` does not broadcast to the shape of `scores`.
+        ValueError: `mask` does not broadcast to the shape of `scores`, or has fewer
+            than two dimensions.
     """
     if mask is None:
         return scores.softmax(dim=-1)
@@ -299,13 +300,14 @@ def _check_mask_dtype(mask: Tensor) -> None:
 def _check_mask(mask: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
     _check_mask_dtype(mask)
     try:
-        fits = torch.broadcast_shapes(mask.shape, shape) == torch.Size(shape)
+        same = torch.broadcast_shapes(mask.shape, shape) == torch.Size(shape)
+        fits = same and mask.ndim >= 2
     except RuntimeError:
         fits = False
     if not fits:
         raise ValueError(
-            f"mask of shape {tuple(mask.shape)} does not broadcast to the scores' "
-            f"shape {tuple(shape)} (…, query, key)"
+            f"mask of shape {tuple(mask.shape)} must have two dimensions or more and "
+            f"broadcast to the scores' shape {tuple(shape)} (…, query, key)"
         )
 
 

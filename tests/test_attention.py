@@ -902,6 +902,11 @@ MISTAKES = {
         ValueError,
         r"mask of shape \(2, 3\).*\(2, 4, 3, 3\)",
     ),
+    "mask of one dimension": (
+        lambda: layer_12()(ones(2, 3, 12), mask=ones(3).bool()),
+        ValueError,
+        r"mask of shape \(3,\) .* \(…, query, key\)",
+    ),
     "heads that do not divide the features": (
         lambda: MultiHeadAttention(12, 5),
         ValueError,
