@@ -35,6 +35,7 @@ def sinusoidal_positions(
     Raises:
         ValueError: d_model is odd, so that a sine would have no cosine.
     """
+    _check_even(d_model, "d_model")
     angles = rotary_angles(torch.arange(n, device=device), d_model, base=base)
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(dtype)
 
@@ -120,6 +121,7 @@ def apply_rotary(
         ValueError: d_head is odd, or there is not one position per row of x.
     """
     n, d_head = x.shape[-2:]
+    _check_even(d_head, "d_head")
     if positions is None:
         positions = torch.arange(n, device=x.device)
     if positions.shape != (n,):

@@ -470,6 +470,14 @@ MISTAKES = {
         lambda: SinusoidalPositions(5),
         "d_model must be even and positive.*got 5",
     ),
+    "odd d_model of the table": (
+        lambda: sinusoidal_positions(3, 5),
+        "d_model must be even and positive.*got 5",
+    ),
+    "odd d_head": (
+        lambda: apply_rotary(ones(2, 3, 5)),
+        "d_head must be even and positive.*got 5",
+    ),
     "odd d of the angles": (
         lambda: rotary_angles(torch.arange(3), 7),
         "d must be even and positive.*got 7",
