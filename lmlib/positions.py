@@ -36,8 +36,10 @@ def sinusoidal_positions(
         ValueError: d_model is odd, so that a sine would have no cosine.
     """
     _check_even(d_model, "d_model")
-    angles = rotary_angles(torch.arange(n, device=device), d_model, base=base)
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2).to(dtype)
+    positions = torch.arange(n, device=device)
+    angles = rotary_angles(positions, d_model, base=base)
+    table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+    return table.to(dtype).to(positions.device)
 
 
 class SinusoidalPositions(nn.Module):
@@ -92,13 +94,15 @@ def rotary_angles(
     """The angle p·ωᵢ of position p for each pair i of features, ωᵢ = base^(−2i/d).
 
     In double precision: at position 100,000 a float32 angle is off by up to 0.004.
+    For positions on mps, which has no float64, the angles are on the cpu.
 
     Raises:
         ValueError: d is odd.
     """
     _check_even(d, "d")
-    exponents = torch.arange(0, d, 2, device=positions.device, dtype=torch.float64) / d
-    return positions[..., None] * base**-exponents
+    device = "cpu" if positions.device.type == "mps" else positions.device
+    exponents = torch.arange(0, d, 2, device=device, dtype=torch.float64) / d
+    return positions.to(device)[..., None] * base**-exponents
 
 
 def apply_rotary(
@@ -130,7 +134,7 @@ def apply_rotary(
             f"got {tuple(positions.shape)}"
         )
     angles = rotary_angles(positions, d_head, base=base)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    cos, sin = (t.to(x.dtype).to(x.device) for t in (angles.cos(), angles.sin()))
     axis = -1 if interleaved else -2
     first, second = x.unflatten(-1, (-1, 2) if interleaved else (2, -1)).unbind(axis)
     rotated = (first * cos - second * sin, first * sin + second * cos)

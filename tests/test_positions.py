@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lmlib.attention import (
     MultiHeadAttention,
@@ -260,6 +262,36 @@ def test_rotary_angles_are_doubles_for_positions_of_any_shape(shape, device):
     assert angles.shape == (*shape, 3)
     omega = np.array([100.0 ** (-2 * i / 6) for i in range(3)])
     close(angles, to_numpy(positions)[..., None] * omega, rtol=1e-14)
+
+
+class NoDoublesOnMps(TorchDispatchMode):
+    """Apple's GPU has no float64: torch raises TypeError there."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if (
+            isinstance(result, Tensor)
+            and result.device.type == "mps"
+            and result.dtype == F64
+        ):
+            raise TypeError("the MPS framework doesn't support float64")
+        return result
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        SinusoidalPositions(4),
+        Rotary(),
+        lambda x: Rotary()(x, torch.arange(5).to(x.device)),
+    ],
+    ids=["sinusoidal", "rotary", "rotary with positions"],
+)
+def test_angles_in_double_precision_do_not_need_a_device_that_has_it(call):
+    """On tensors without numbers, so that it runs where there is no such device."""
+    with FakeTensorMode(), NoDoublesOnMps():
+        output = call(torch.empty(2, 5, 4, device="mps"))
+    assert (output.device.type, output.dtype) == ("mps", F32)
 
 
 # -- Relative positions and ALiBi -----------------------------------------------------
