@@ -74,7 +74,7 @@ def test_exercise_is_complete(exercise):
         exercise.misconceptions
     )
     for misconception in exercise.misconceptions:
-        assert misconception.explanation.endswith((".", ".)"))
+        assert misconception.explanation.endswith((".", ".)", "?"))
 
 
 @exercises

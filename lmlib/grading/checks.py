@@ -329,11 +329,13 @@ def _same_outcome(one: Outcome, other: Outcome) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return one.shape == other.shape and _close(one.detach(), other.detach())
+    """Whether two values are of one kind and equal, tensors to rounding."""
+    if type(one) is Tensor and type(other) is Tensor:
+        alike = one.shape == other.shape and one.dtype == other.dtype
+        return alike and _close(one.detach(), other.detach())
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(_same, one, other))
-    return type(one) is type(other) and bool(one == other)
+    return type(one) is type(other) and not isinstance(one, Tensor) and one == other
 
 
 def _in_double(args: tuple[Any, ...]) -> tuple[Any, ...]:
