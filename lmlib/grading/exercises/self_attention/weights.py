@@ -92,13 +92,13 @@ def _any_leading_shape(generator: Generator) -> list[Case]:
 
 def _large_scores(generator: Generator) -> list[Case]:
     query, key = 60 * normal(generator, 3, 8), 60 * normal(generator, 5, 8)
-    key[1] = key[0] + 0.02 * normal(generator, 8)  # a near tie, so that scaling matters
-    return [
-        Case(
-            (query.double(), key.double()),
-            "queries and keys 60 times larger, scores of ± 10,000, in float64",
-        )
-    ]
+    query, key = query.double(), key.double()
+    # Query 0 prefers keys 0 and 1 to all others, and 1 to 0 by a scaled score of 1, so
+    # that the right weights are not simply 0 and 1.
+    key[0] = 1.5 * query[0]
+    key[1] = key[0] + math.sqrt(8) * query[0] / query[0].square().sum()
+    says = "queries and keys 60 times larger, scores of ± 10,000, in float64"
+    return [Case((query, key), says)]
 
 
 ATTENTION_WEIGHTS = Exercise(
