@@ -47,14 +47,14 @@ def read_source(path: Path) -> NotebookNode:
         kernelspec=KERNEL, language_info={"name": "python"}
     )
     seen: dict[str, str] = {}
-    for number, cell in enumerate(notebook.cells):
+    for position, cell in enumerate(notebook.cells):
         roles = {"exercise", "solution", "test", "given"} & set(cell.metadata)
         if len(roles) > 1:
             raise ValueError(
-                f"{path}, cell {number}: one role only, got {sorted(roles)}"
+                f"{path}, cell {position}: one role only, got {sorted(roles)}"
             )
         role = roles.pop() if roles else "text"
-        name = cell.metadata.get(role, f"cell_{number:02d}")
+        name = cell.metadata.get(role, f"cell_{position:02d}")
         cell.metadata = NotebookNode()
         grade_id = {"solution": name, "text": name}.get(role, f"{role}_{name}")
         if grade_id in seen:
@@ -67,7 +67,8 @@ def read_source(path: Path) -> NotebookNode:
         if role != "given":
             exercise = find_exercise(f"{section}/{name}")
             if role == "exercise":
-                cell.source = statement(exercise, cell.source)
+                number = sum(role == "exercise" for role in seen.values())
+                cell.source = statement(exercise, number, cell.source)
             if role == "test":
                 points = exercise.points
         cell.metadata.nbgrader = nbgrader_metadata(grade_id, role, points)
@@ -96,19 +97,19 @@ def nbgrader_metadata(grade_id: str, role: str, points: int | None) -> NotebookN
     return metadata
 
 
-def statement(exercise: Exercise, text: str) -> str:
+def statement(exercise: Exercise, number: int, text: str) -> str:
     """An exercise's statement with its title, its cost in time, and its hints."""
     dots = "●" * exercise.difficulty + "○" * (5 - exercise.difficulty)
     lines = [
-        f"## {exercise.title}",
+        f"## {number}. {exercise.title}",
         "",
         f"`{exercise.short_name}` · {exercise.points} points · "
         f"difficulty {dots} · about {exercise.minutes} minutes",
         "",
         text.strip(),
     ]
-    for number, hint in enumerate(exercise.hints, 1):
-        of = f" {number} of {len(exercise.hints)}" if len(exercise.hints) > 1 else ""
+    for i, hint in enumerate(exercise.hints, 1):
+        of = f" {i} of {len(exercise.hints)}" if len(exercise.hints) > 1 else ""
         lines += [
             "",
             f"<details><summary>Hint{of}</summary>",

@@ -15,6 +15,7 @@ import inspect
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,7 +118,9 @@ class Report:
         if explanation in told:
             return ["The same mistake."]
         told.add(explanation)
-        lines = [explanation]
+        lines = textwrap.wrap(
+            explanation, 76, break_long_words=False, break_on_hyphens=False
+        )
         if not self.hidden and self.exercise.reveal:
             lines.append(f"Smallest failing input: {failure.case.says}")
             lines += failure.detail.splitlines()
