@@ -1,0 +1,94 @@
+"""What grading one submission came to: one JSON file, written in one step."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+#: From best to worst; the state of a submission is the worst that happened.
+STATES = ("graded", "failed tests", "timed out", "crashed", "malformed", "missing")
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A test cell: its points, and what the student may read of how they came about.
+
+    Attributes:
+        grade_id: nbgrader's name of the test cell.
+        state: "passed", "failed", "timed out", "crashed" or "not run".
+        output: the report of the check, or an error; never a hidden value.
+        misconceptions: the names of those that were recognised.
+    """
+
+    grade_id: str
+    points: float
+    max_points: float
+    state: str
+    output: str = ""
+    seconds: float = 0.0
+    misconceptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A submission after grading.
+
+    Attributes:
+        state: one of `STATES`.
+        reason: one sentence when there is no mark, or not the whole of it.
+        repairs: what was mended in the notebook, a sentence each.
+        answers: the student's solution cells, (grade_id, source).
+        needs_person: why an instructor should look at it.
+        fingerprint: of the submission, the tests and the library; see `batch`.
+    """
+
+    student: str
+    assignment: str
+    state: str
+    reason: str = ""
+    cells: tuple[CellResult, ...] = ()
+    repairs: tuple[str, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
+    needs_person: tuple[str, ...] = ()
+    seconds: float = 0.0
+    fingerprint: str = ""
+
+    @property
+    def points(self) -> float:
+        return sum(cell.points for cell in self.cells)
+
+    @property
+    def max_points(self) -> float:
+        return sum(cell.max_points for cell in self.cells)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is not JSON, or lacks a field, or has one too many.
+        """
+        data: Any = json.loads(text)
+        if not isinstance(data, dict) or set(data) != {f.name for f in fields(cls)}:
+            raise ValueError("this is not the record of a submission")
+        data["cells"] = tuple(
+            CellResult(**{**cell, "misconceptions": tuple(cell["misconceptions"])})
+            for cell in data["cells"]
+        )
+        data["answers"] = tuple((name, source) for name, source in data["answers"])
+        for name in ("repairs", "needs_person"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+    def write(self, path: Path) -> None:
+        """Write the record under a temporary name and rename it."""
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(self.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
