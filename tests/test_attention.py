@@ -230,11 +230,13 @@ def test_no_key_at_all_gives_zeros():
 
 
 def test_dropout_drops_weights_and_scales_up_the_rest():
-    """With the identity for values, the output is the weights after dropout."""
-    query, key, _ = inputs((2, 30, 20, 6, 1), F64)
-    dropped, weights = attention(
-        query, key, torch.eye(20, dtype=F64).expand(2, 20, 20), dropout=0.25
-    )
+    """With the identity for values, the output is the weights after dropout. One more
+    feature that is 1 everywhere gives their sum: the output itself is not dropped."""
+    query, key, ones = inputs((2, 30, 20, 6, 1), F64)
+    value = torch.cat((torch.eye(20).expand(2, 20, 20), ones.fill_(1)), -1)
+    output, weights = attention(query, key, value, dropout=0.25)
+    dropped, sums = output[..., :-1], output[..., -1]
+    torch.testing.assert_close(dropped.sum(-1), sums)
     kept = dropped != 0
     # 1200 weights: a share of 0.75 ± 4 standard deviations
     assert kept.double().mean().item() == pytest.approx(0.75, abs=0.05)
