@@ -441,12 +441,10 @@ def layer_mask(
 def oracle_of(
     layer: MultiHeadAttention, x: Tensor, context: Tensor | None, mask: Tensor | None
 ) -> tuple[oracles.Array, oracles.Array]:
-    def rotate(head: oracles.Array) -> oracles.Array:
+    def rotate(head: oracles.Array, positions: list[int]) -> oracles.Array:
         if layer.rotate is None:
             return head
-        return oracles.rotary(
-            head, list(range(len(head))), interleaved=layer.rotate.interleaved
-        )
+        return oracles.rotary(head, positions, interleaved=layer.rotate.interleaved)
 
     return oracles.multi_head_attention(
         to_numpy(x),
@@ -978,3 +976,14 @@ def test_the_runtime_checker_is_on(call):
     """Without it the signatures would be comments, and nobody would notice."""
     with pytest.raises(jaxtyping.TypeCheckError):
         call()
+
+
+@pytest.mark.parametrize("rotate", [None, Rotary()], ids=["plain", "rotary"])
+@pytest.mark.parametrize("n_new", [1, 3])
+def test_last_positions_alone_give_the_last_rows_of_the_whole(rotate, n_new):
+    """As in generation with a cache: the queries are the newest positions."""
+    layer = MultiHeadAttention(12, 3, rotate=rotate).double()
+    x = torch.randn(2, 7, 12, dtype=F64)
+    whole = layer(x, mask=causal_mask(7))
+    new = layer(x[:, -n_new:], x, mask=causal_mask(n_new, 7))
+    close(new, whole[:, -n_new:], **tolerance(F64, 12 + 2 + 4 + 14 + 12))
