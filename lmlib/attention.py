@@ -177,7 +177,9 @@ class MultiHeadAttention(nn.Module):
         d_context: features of a position of `context`; d_model by default.
         bias: whether the four projections have a bias.
         dropout: probability of dropping an attention weight in training.
-        rotate: applied to the split queries and keys, such as `lmlib.positions.Rotary`.
+        rotate: called with the split queries (or keys) and their positions, such as
+            `lmlib.positions.Rotary`. As in `causal_mask`, the queries are the *last*
+            positions of the context.
 
     Raises:
         ValueError: n_heads does not divide d_model, or n_kv_heads n_heads.
@@ -192,7 +194,7 @@ class MultiHeadAttention(nn.Module):
         d_context: int | None = None,
         bias: bool = True,
         dropout: float = 0.0,
-        rotate: Callable[[Tensor], Tensor] | None = None,
+        rotate: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         _check_divides(n_heads, d_model, "n_heads", "d_model")
@@ -263,7 +265,11 @@ class MultiHeadAttention(nn.Module):
         key = split_heads(self.key(context), self.n_kv_heads)
         value = split_heads(self.value(context), self.n_kv_heads)
         if self.rotate is not None:
-            query, key = self.rotate(query), self.rotate(key)
+            n_query, n_key = query.shape[-2], key.shape[-2]
+            query = self.rotate(
+                query, torch.arange(n_key - n_query, n_key, device=x.device)
+            )
+            key = self.rotate(key, torch.arange(n_key, device=x.device))
         return query, key, value
 
 

@@ -115,9 +115,12 @@ def multi_head_attention(
     n_heads: int,
     n_kv_heads: int,
     mask: NDArray[np.generic] | None = None,
-    rotate: Callable[[Array], Array] = lambda x: x,
+    rotate: Callable[[Array, list[int]], Array] = lambda x, positions: x,
 ) -> tuple[Array, Array]:
-    """Section 3.2.2 head by head; query heads share keys as in Ainslie et al. 2023."""
+    """Section 3.2.2 head by head; query heads share keys as in Ainslie et al. 2023.
+
+    The queries stand at the last positions of the context, for `rotate`.
+    """
 
     def project(name: str, inputs: Array, head: int) -> Array:
         rows = slice(head * d_head, (head + 1) * d_head)
@@ -127,6 +130,8 @@ def multi_head_attention(
 
     batch, n_query, d_model = x.shape
     d_head = d_model // n_heads
+    n_key = context.shape[1]
+    of_query, of_key = list(range(n_key - n_query, n_key)), list(range(n_key))
     if mask is not None:
         mask = np.broadcast_to(mask, (batch, n_heads, n_query, context.shape[1]))
     outputs, weights = [], []
@@ -136,8 +141,8 @@ def multi_head_attention(
             shared = h * n_kv_heads // n_heads
             heads.append(
                 attention(
-                    rotate(project("query", x[b], h)),
-                    rotate(project("key", context[b], shared)),
+                    rotate(project("query", x[b], h), of_query),
+                    rotate(project("key", context[b], shared), of_key),
                     project("value", context[b], shared),
                     None if mask is None else mask[b, h],
                 )

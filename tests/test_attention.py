@@ -230,11 +230,13 @@ def test_no_key_at_all_gives_zeros():
 
 
 def test_dropout_drops_weights_and_scales_up_the_rest():
-    """With the identity for values, the output is the weights after dropout."""
-    query, key, _ = inputs((2, 30, 20, 6, 1), F64)
-    dropped, weights = attention(
-        query, key, torch.eye(20, dtype=F64).expand(2, 20, 20), dropout=0.25
-    )
+    """With the identity for values, the output is the weights after dropout. One more
+    feature that is 1 everywhere gives their sum: the output itself is not dropped."""
+    query, key, ones = inputs((2, 30, 20, 6, 1), F64)
+    value = torch.cat((torch.eye(20).expand(2, 20, 20), ones.fill_(1)), -1)
+    output, weights = attention(query, key, value, dropout=0.25)
+    dropped, sums = output[..., :-1], output[..., -1]
+    torch.testing.assert_close(dropped.sum(-1), sums)
     kept = dropped != 0
     # 1200 weights: a share of 0.75 ± 4 standard deviations
     assert kept.double().mean().item() == pytest.approx(0.75, abs=0.05)
@@ -439,12 +441,10 @@ def layer_mask(
 def oracle_of(
     layer: MultiHeadAttention, x: Tensor, context: Tensor | None, mask: Tensor | None
 ) -> tuple[oracles.Array, oracles.Array]:
-    def rotate(head: oracles.Array) -> oracles.Array:
+    def rotate(head: oracles.Array, positions: list[int]) -> oracles.Array:
         if layer.rotate is None:
             return head
-        return oracles.rotary(
-            head, list(range(len(head))), interleaved=layer.rotate.interleaved
-        )
+        return oracles.rotary(head, positions, interleaved=layer.rotate.interleaved)
 
     return oracles.multi_head_attention(
         to_numpy(x),
@@ -976,3 +976,16 @@ def test_the_runtime_checker_is_on(call):
     """Without it the signatures would be comments, and nobody would notice."""
     with pytest.raises(jaxtyping.TypeCheckError):
         call()
+
+
+@pytest.mark.parametrize("rotate", [None, Rotary()], ids=["plain", "rotary"])
+@pytest.mark.parametrize("n_new", [1, 3])
+def test_last_positions_alone_give_the_last_rows_of_the_whole(rotate, n_new):
+    """As in generation with a cache: the queries are the newest positions."""
+    layer = MultiHeadAttention(12, 3, rotate=rotate).double()
+    x = torch.randn(2, 7, 12, dtype=F64)
+    whole = layer(x, mask=causal_mask(7))
+    new = layer(x[:, -n_new:], x, mask=causal_mask(n_new, 7))
+    close(
+        new.detach(), whole[:, -n_new:].detach(), **tolerance(F64, 12 + 2 + 4 + 14 + 12)
+    )

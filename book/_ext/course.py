@@ -1,0 +1,55 @@
+"""What the course's site needs of Sphinx beyond its configuration."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+BOOK = Path(__file__).resolve().parent.parent
+ROOT = BOOK.parent
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """A hash of the names and contents of the files among `paths`."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in paths if path.is_file()):
+        if "__pycache__" not in path.parts:
+            total.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def settle(app: Sphinx, config: Config) -> None:
+    """Let Sphinx see changes that it is blind to."""
+    # The execution cache knows a page by its text alone, and would keep its outputs
+    # when the library, or a file beside the page, changes. This value is part of the
+    # environment: a new one makes Sphinx read all pages again.
+    chapters = (path for part in BOOK.glob("[0-9]*") for path in part.rglob("*"))
+    beside = (path for path in chapters if path.suffix not in (".md", ".ipynb"))
+    library = (ROOT / "lmlib").rglob("*.py")
+    code = digest([*library, *beside, ROOT / "requirements.lock"])
+    config.nb_execution_cache_path = str(BOOK / "_build" / "cache" / code)
+    # Assets are copied when a page is written, so a new style alone would not appear.
+    assets = (path for part in BOOK.glob("_[lsv]*") for path in part.rglob("*"))
+    config.course_assets = digest(assets)
+
+
+def warm_font_cache(app: Sphinx) -> None:
+    # Else the first figure on a new machine says on stderr that the cache is made.
+    import matplotlib.font_manager  # noqa: F401
+
+
+def drop_unused_assets(app: Sphinx, error: Exception | None) -> None:
+    static = Path(app.outdir) / "_static"
+    for path in (static / "scripts" / "fontawesome.js", *static.rglob("*.map")):
+        path.unlink(missing_ok=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_config_value("course_assets", "", "html", str)
+    app.connect("config-inited", settle)
+    app.connect("builder-inited", warm_font_cache)
+    app.connect("build-finished", drop_unused_assets)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
