@@ -379,9 +379,9 @@
       if (variant === "letters") return `The same letters in another order ${more}: `
         + (times > 1.02 ? "no letter was added, only the structure is gone."
           : "the model had found no structure in them.");
-      if (variant === "random") return "Letters drawn at random from 27 cost any code "
-        + "log₂ 27 = 4.75 bits each on average; this model pays "
-        + `${cost.toFixed(2)} for these, since it keeps expecting English.`;
+      if (variant === "random") return "Drawn at random from 27, letters cost any code at "
+        + `least log₂ 27 = 4.75 bits each on average. This model pays ${cost.toFixed(2)}`
+        + `${cost > 8 ? ", more than plain bytes," : ""} since it keeps expecting English.`;
       return `${cost.toFixed(2)} bits a character, as for a fair choice among `
         + `${one(2 ** cost)} letters each time.`;
     }
