@@ -367,23 +367,25 @@
       }
     }
 
+    /* One sentence on a text of `count` characters at `cost` bits each. */
     function meaning(cost, count) {
       if (!count) return "Write something: even the first letter has its price.";
-      const times = baseCost ? cost / baseCost : 1;
-      const more = times > 1.02
-        ? `cost ${times.toFixed(times < 1.1 ? 2 : 1)} times as many bits`
-        : "cost no more bits than before";
-      if (variant === "words") return `The same words in another order ${more}: `
-        + (times > 1.02 ? "part of what the model knew was how words follow each other."
-          : "the model knew nothing of their order.");
-      if (variant === "letters") return `The same letters in another order ${more}: `
-        + (times > 1.02 ? "no letter was added, only the structure is gone."
-          : "the model had found no structure in them.");
-      if (variant === "random") return "Drawn at random from 27, letters cost any code at "
-        + `least log₂ 27 = 4.75 bits each on average. This model pays ${cost.toFixed(2)}`
-        + `${cost > 8 ? ", more than plain bytes," : ""} since it keeps expecting English.`;
-      return `${cost.toFixed(2)} bits a character, as for a fair choice among `
-        + `${one(2 ** cost)} letters each time.`;
+      if (variant === "random")
+        return "Drawn at random from 27, letters cost any code at least log₂ 27 = 4.75 "
+          + `bits each on average. This model pays ${cost.toFixed(2)}`
+          + `${cost > 8 ? ", more than plain bytes," : ""} since it keeps expecting English.`;
+      if (variant === "sentence" || baseCost === null)
+        return `${cost.toFixed(2)} bits a character, as for a fair choice among `
+          + `${cost < 3.3 ? one(2 ** cost) : whole(2 ** cost)} characters each time.`;
+      const times = cost / baseCost, dearer = times > 1.02;
+      const [same, gone, none] = variant === "words"
+        ? ["words", "part of what the model knew was how words follow each other.",
+          "the model knew nothing of their order."]
+        : ["letters", "no letter was added, only the structure is gone.",
+          "the model had found no structure in them."];
+      return `The same ${same} in another order cost `
+        + (dearer ? `${times.toFixed(times < 1.1 ? 2 : 1)} times as many bits: ${gone}`
+          : `no more bits than before: ${none}`);
     }
 
     /* The text in the box has changed. */
@@ -402,7 +404,6 @@
       if (!(await readAll(reader, bytes, { stale, progress: paint }))) return;
       choose(focusOn === undefined ? mostSurprising() : Math.min(focusOn, letters.length - 1));
       const bits = sum(reader.bits()), count = letters.length;
-      if (variant === "sentence") baseCost = count ? bits / count : null;
       const sentence = $("meaning").textContent = meaning(bits / count, count);
       const packed = await deflatedSize(bytes);
       if (stale()) return;
@@ -428,6 +429,7 @@
         await pause();
         if (stale()) return;
       }
+      baseCost = costs[0] || null; // the first button is the text as written
       buttons.forEach((button, i) => {
         button.dataset.cost = costs[i];
         button.querySelector(".live-rate").textContent = costs[i] ? costs[i].toFixed(2) : "–";
@@ -441,6 +443,7 @@
     box.addEventListener("input", () => {
       variant = "sentence";
       base = box.value;
+      baseCost = null;
       // Typing shows the letter just written: the one before the caret.
       update(Math.max(0, Array.from(box.value.slice(0, box.selectionStart)).length - 1));
       clearTimeout(timer);
@@ -455,6 +458,7 @@
     $("reset").addEventListener("click", () => {
       variant = "sentence";
       box.value = base = original;
+      baseCost = null;
       update();
       updateButtons();
     });
