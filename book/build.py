@@ -1,4 +1,4 @@
-"""Build the site: `make book`, or `python book/build.py` in the course's environment."""
+"""Build the site: `make book`, or book/build.py with the environment's Python."""
 
 import os
 import re
@@ -53,7 +53,7 @@ def build() -> Path:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    text = re.sub("\x1b\\[[0-9;]*m", "", LOG.read_text(encoding="utf-8"))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", LOG.read_text(encoding="utf-8"))
     LOG.write_text(text, encoding="utf-8")
     if done.returncode:
         # Sphinx warns of a page when it reads it: the next build must read all again.
