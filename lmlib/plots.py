@@ -34,7 +34,6 @@ _STYLE: Any = {  # as dict[str, object] it would not fit matplotlib's annotation
     "figure.facecolor": "white",
     "font.size": 10.5,
     "axes.titlesize": 11,
-    "axes.titleweight": "semibold",
     "axes.titlelocation": "left",
     "axes.labelsize": 10.5,
     "axes.labelcolor": BLACK,
@@ -107,7 +106,7 @@ def heatmap(
     if rows is not None:
         ax.set_yticks(range(len(rows)), rows)
     if columns is not None:
-        long = max(map(len, columns), default=0) > 2
+        long = max(map(len, columns), default=0) > 4
         ax.set_xticks(range(len(columns)), columns, rotation=90 if long else 0)
     if annotate:
         for (row, column), value in np.ndenumerate(values):

@@ -1,6 +1,7 @@
 """What the course's site needs of Sphinx beyond its configuration."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -10,30 +11,29 @@ BOOK = Path(__file__).resolve().parent.parent
 ROOT = BOOK.parent
 
 
-def code_digest() -> str:
-    """A hash of all that a page's code can import or read besides the page itself.
-
-    The execution cache looks at the page alone, so a change of the library would leave
-    the old outputs in the book.
-    """
-    beside_pages = (
-        path
-        for chapter in BOOK.glob("[0-9]*")
-        for path in chapter.rglob("*")
-        if path.suffix not in (".md", ".ipynb")
-    )
-    paths = [*(ROOT / "lmlib").rglob("*.py"), ROOT / "requirements.lock", *beside_pages]
-    digest = hashlib.sha256()
+def digest(paths: Iterable[Path]) -> str:
+    """A hash of the names and contents of the files among `paths`."""
+    total = hashlib.sha256()
     for path in sorted(path for path in paths if path.is_file()):
         if "__pycache__" not in path.parts:
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+            total.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:16]
 
 
-def choose_cache(app: Sphinx, config: Config) -> None:
-    # Sphinx reads every page again when this value changes.
-    config.nb_execution_cache_path = str(BOOK / "_build" / "cache" / code_digest())
+def settle(app: Sphinx, config: Config) -> None:
+    """Let Sphinx see changes that it is blind to."""
+    # The execution cache knows a page by its text alone, and would keep its outputs
+    # when the library, or a file beside the page, changes. This value is part of the
+    # environment: a new one makes Sphinx read all pages again.
+    chapters = (path for part in BOOK.glob("[0-9]*") for path in part.rglob("*"))
+    beside = (path for path in chapters if path.suffix not in (".md", ".ipynb"))
+    library = (ROOT / "lmlib").rglob("*.py")
+    code = digest([*library, *beside, ROOT / "requirements.lock"])
+    config.nb_execution_cache_path = str(BOOK / "_build" / "cache" / code)
+    # Assets are copied when a page is written, so a new style alone would not appear.
+    assets = (path for part in BOOK.glob("_[lsv]*") for path in part.rglob("*"))
+    config.course_assets = digest(assets)
 
 
 def warm_font_cache(app: Sphinx) -> None:
@@ -48,7 +48,8 @@ def drop_unused_assets(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("config-inited", choose_cache)
+    app.add_config_value("course_assets", "", "html", str)
+    app.connect("config-inited", settle)
     app.connect("builder-inited", warm_font_cache)
     app.connect("build-finished", drop_unused_assets)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
