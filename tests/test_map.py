@@ -32,9 +32,11 @@ def test_every_assignment_is_registered():
 @pytest.mark.parametrize("module", CORE, ids=str)
 def test_module_has_tests_and_a_page(module):
     assert (ROOT / "tests" / f"test_{module}.py").is_file()
-    dotted = "lmlib." + ".".join(module.parts)
-    users = [path for path, text in PAGES.items() if re.search(rf"\b{dotted}\b", text)]
-    assert users, f"no page under book/ uses {dotted}"
+    *packages, name = ("lmlib", *module.parts)
+    package = re.escape(".".join(packages))
+    use = re.compile(rf"\b{package}\.{name}\b|\bfrom {package} import .*\b{name}\b")
+    users = [path for path, text in PAGES.items() if use.search(text)]
+    assert users, f"no page under book/ uses lmlib/{module}.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 3.1 Self-attention, by hand
+# # Exercises 3.1: self-attention by hand
 #
 # You will write the layer that every large language model is made of, function by
 # function, until `multi_head_attention` is yours. Everything here takes tensors and
