@@ -157,7 +157,8 @@ def test_partial_credit_tells_what_is_right_and_what_is_wrong(capsys):
         (lambda query, key: right_weights(query, key) * math.nan, "NaN"),
         (lambda query, key: right_weights(query, key) + 0.01, "values are wrong"),
         (lambda query: query, "TypeError"),
-        (None, "Raises TypeError"),
+        (None, "is expected; got nothing"),
+        ("weights", "is expected; got a str"),
     ],
 )
 def test_generic_mistakes_are_told_apart(capsys, answer, words):

@@ -1,0 +1,172 @@
+"""A whole class: in parallel, resumable, and never stopped by one submission.
+
+Each submission is graded in a forked examiner of its own, which writes one record and
+ends. So nothing grows over a thousand submissions, an examiner that dies takes no other
+with it, and a run that is killed goes on where it was: a record whose fingerprint still
+fits (the submission, the tests, the library, the secret) is not made again.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import nbformat
+from nbformat import NotebookNode
+
+from lmlib.grading import examiner
+from lmlib.grading.forkserver import Forkserver
+from lmlib.grading.intake import Submission
+from lmlib.grading.record import Record
+
+GRACE = 30.0  # seconds beyond its limits after which an examiner is given up
+
+
+def fingerprint(submission: Submission, source: NotebookNode) -> str:
+    """Changes when a regrade could give another result."""
+    total = hashlib.sha256()
+    words = [
+        submission.student,
+        submission.digest,
+        json.dumps([submission.reason, *submission.repairs]),
+        nbformat.writes(source),
+        os.environ.get("LMLIB_COURSE_SECRET", ""),
+    ]
+    for word in words:
+        total.update(hashlib.sha256(word.encode(errors="replace")).digest())
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()[:32]
+
+
+def record_path(folder: Path, student: str) -> Path:
+    return folder / f"{quote(student, safe='')[:150]}.json"
+
+
+def finished(path: Path, mark: str) -> Record | None:
+    """The record at `path` if there is a whole one that still holds."""
+    try:
+        record = Record.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return record if record.fingerprint == mark else None
+
+
+def grade(
+    submissions: Iterable[Submission],
+    source: NotebookNode,
+    records: Path,
+    *,
+    jobs: int = 1,
+    limits: examiner.Limits = examiner.DEFAULT_LIMITS,
+    unsafe: bool = False,
+    progress: Callable[[int, int, Record], None] = lambda done, total, record: None,
+) -> list[Record]:
+    """Grade all that is not graded yet; the records of all, in the order given.
+
+    Parameters:
+        source: the instructor's notebook, hidden tests included.
+        records: the folder of records, one JSON file a student.
+        jobs: how many are graded at the same time.
+        unsafe: go on where nothing confines student code.
+        progress: called after each submission.
+
+    Raises:
+        RuntimeError: student code cannot be confined here, and `unsafe` is not set.
+    """
+    records.mkdir(parents=True, exist_ok=True)
+    marks = [(s, fingerprint(s, source)) for s in submissions]
+    paths = {s.student: record_path(records, s.student) for s, _ in marks}
+    done: dict[str, Record] = {}
+    pending = []
+    for submission, mark in marks:
+        record = finished(paths[submission.student], mark)
+        if record is None:
+            pending.append((submission, mark))
+        else:
+            done[submission.student] = record
+    if pending:
+        with Forkserver(unsafe=unsafe) as forkserver:
+            for submission, mark in _examine(
+                pending, source, paths, forkserver, jobs, limits
+            ):
+                path = paths[submission.student]
+                record = finished(path, mark)
+                if record is None:
+                    record = _given_up(submission, source, mark)
+                    record.write(path)
+                done[submission.student] = record
+                progress(len(done), len(marks), record)
+    return [done[submission.student] for submission, _ in marks]
+
+
+def _examine(
+    pending: list[tuple[Submission, str]],
+    source: NotebookNode,
+    paths: dict[str, Path],
+    forkserver: Forkserver,
+    jobs: int,
+    limits: examiner.Limits,
+) -> Iterable[tuple[Submission, str]]:
+    """Run examiners as children, `jobs` at a time; yield those that ended."""
+    waiting = pending[::-1]
+    running: dict[int, tuple[Submission, str, float]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                submission, mark = waiting.pop()
+                connection = forkserver.connect()
+                sys.stdout.flush()
+                sys.stderr.flush()
+                pid = os.fork()
+                if pid == 0:
+                    code = 1
+                    try:
+                        signal.signal(signal.SIGINT, signal.SIG_IGN)
+                        os.environ["LMLIB_STUDENT"] = submission.student
+                        record = examiner.examine_submission(
+                            submission, source, connection, limits
+                        )
+                        replace(record, fingerprint=mark).write(
+                            paths[submission.student]
+                        )
+                        code = 0
+                    finally:
+                        os._exit(code)
+                connection.close()
+                until = time.monotonic() + limits.notebook + GRACE
+                running[pid] = (submission, mark, until)
+            ended = [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]
+            for pid in ended:
+                submission, mark, _ = running.pop(pid)
+                yield submission, mark
+            for pid, (_, _, until) in running.items():
+                if time.monotonic() > until:
+                    os.kill(pid, signal.SIGKILL)
+            if not ended:
+                time.sleep(0.005)
+    finally:
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
+    """The record when the examiner itself failed: for a person, not a silent 0."""
+    reason = "The grader itself failed on this submission; an instructor has to look."
+    return Record(
+        student=submission.student,
+        assignment=submission.assignment,
+        state="crashed",
+        reason=reason,
+        cells=examiner.not_run(source),
+        repairs=submission.repairs,
+        needs_person=(reason,),
+        fingerprint=mark,
+    )

@@ -1,0 +1,291 @@
+"""Values as bytes, between the examiner and the code that it examines. No pickle.
+
+What crosses: None, bool, int, float, str, bytes, list, tuple, dict, slice, Ellipsis,
+numpy arrays and scalars, torch tensors, dtypes and sizes. Everything else stays where
+it is and crosses as a `Handle`, a number by which its owner finds it again.
+
+A message is a JSON text and the raw bytes of its arrays. Decoding never calls anything
+that a message names: types come from a fixed table, and a shape that does not fit its
+bytes is refused. Types are compared exactly, so a subclass with an `__eq__` of its own
+crosses as a handle, not as what it pretends to be.
+"""
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+
+MAX_BYTES = 256 << 20
+MAX_DEPTH = 40
+MAX_NODES = 200_000
+
+TORCH_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (
+        torch.bool,
+        torch.uint8,
+        torch.int8,
+        torch.int16,
+        torch.int32,
+        torch.int64,
+        torch.float16,
+        torch.bfloat16,
+        torch.float32,
+        torch.float64,
+        torch.complex64,
+        torch.complex128,
+    )
+}
+NUMPY_DTYPES = {
+    dtype.name: dtype
+    for dtype in map(np.dtype, "?BHILbhilefdFD")
+    if dtype.itemsize <= 16
+}
+
+
+class CodecError(ValueError):
+    """A value that cannot cross, or bytes that are no message."""
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Something that stayed on the other side.
+
+    Attributes:
+        number: by which its owner finds it.
+        kind: the name of its type, for messages.
+        origin: the module that it was defined in.
+    """
+
+    number: int
+    kind: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class RemoteTensor:
+    """A tensor that takes part in a computation of gradients on the other side.
+
+    Attributes:
+        number: by which its owner finds it.
+        data: its values.
+        leaves: numbers of the tensors whose gradients depend on it; empty if it is a
+            leaf itself.
+    """
+
+    number: int
+    data: torch.Tensor
+    leaves: tuple[int, ...] = ()
+
+
+class Encoder:
+    """Turns one value into bytes; `keep` gives a Handle for what cannot cross.
+
+    Raises:
+        CodecError: too large, too deep, cyclic, or (without `keep`) of another type.
+    """
+
+    def __init__(self, keep: Callable[[Any], Handle | RemoteTensor] | None = None):
+        self.keep = keep
+        self.buffers: list[bytes] = []
+        self.size = 0
+        self.nodes = 0
+
+    def encode(self, value: Any) -> bytes:
+        tree = json.dumps(self._tree(value, 0)).encode()
+        head = struct.pack(
+            f"<II{len(self.buffers)}Q",
+            len(tree),
+            len(self.buffers),
+            *map(len, self.buffers),
+        )
+        return b"".join((head, tree, *self.buffers))
+
+    def _buffer(self, data: bytes) -> int:
+        self.size += len(data)
+        if self.size > MAX_BYTES:
+            raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
+        self.buffers.append(data)
+        return len(self.buffers) - 1
+
+    def _tree(self, value: Any, depth: int) -> Any:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise CodecError(
+                f"nested more than {MAX_DEPTH} deep (or in a circle), or more than "
+                f"{MAX_NODES} values"
+            )
+        kind = type(value)
+        if value is None or kind in (bool, float):
+            return value
+        if kind is int:
+            return value if abs(value) < 1 << 63 else {"int": hex(value)}
+        if kind is str:
+            self.size += len(value)
+            if self.size > MAX_BYTES:
+                raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
+            return value
+        if kind is bytes:
+            return {"bytes": self._buffer(value)}
+        if kind is list:
+            return [self._tree(v, depth + 1) for v in value]
+        if kind is tuple:
+            return {"tuple": [self._tree(v, depth + 1) for v in value]}
+        if kind is dict:
+            pairs = [[k, v] for k, v in value.items()]
+            return {
+                "dict": [[self._tree(x, depth + 1) for x in pair] for pair in pairs]
+            }
+        if kind is torch.Tensor:
+            return self._tensor(value, depth)
+        if kind is np.ndarray and value.dtype.name in NUMPY_DTYPES:
+            data = self._buffer(np.ascontiguousarray(value).tobytes())
+            return {"array": data, "dtype": value.dtype.name, "shape": value.shape}
+        if isinstance(value, np.generic) and value.dtype.name in NUMPY_DTYPES:
+            data = self._buffer(value.tobytes())
+            return {"array": data, "dtype": value.dtype.name, "shape": None}
+        if kind is slice:
+            parts = (value.start, value.stop, value.step)
+            return {"slice": [self._tree(v, depth + 1) for v in parts]}
+        if value is Ellipsis:
+            return {"ellipsis": True}
+        if kind is torch.dtype:
+            return {"dtype": str(value).removeprefix("torch.")}
+        if kind is torch.Size:
+            return {"size": list(value)}
+        if kind is Handle:
+            return {"handle": [value.number, value.kind, value.origin]}
+        if kind is RemoteTensor:
+            data = self._tensor(value.data, depth)
+            return {
+                "remote": data,
+                "number": value.number,
+                "leaves": list(value.leaves),
+            }
+        if self.keep is None:
+            raise CodecError(f"a {kind.__name__} cannot cross to the student's process")
+        return self._tree(self.keep(value), depth)
+
+    def _tensor(self, value: torch.Tensor, depth: int) -> Any:
+        if value.requires_grad and self.keep is not None:
+            return self._tree(self.keep(value), depth)
+        name = str(value.dtype).removeprefix("torch.")
+        if name not in TORCH_DTYPES or value.layout is not torch.strided:
+            raise CodecError(f"a {value.layout} tensor of {value.dtype} cannot cross")
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        data = self._buffer(flat.view(torch.uint8).numpy().tobytes())
+        return {"tensor": data, "dtype": name, "shape": list(value.shape)}
+
+
+class Decoder:
+    """Turns bytes back into a value; `find` turns a Handle or RemoteTensor into one.
+
+    Raises:
+        CodecError: the bytes are no message of this codec, whatever they are.
+    """
+
+    def __init__(self, find: Callable[[Any], Any] | None = None):
+        self.find = find or (lambda value: value)
+
+    def decode(self, message: bytes) -> Any:
+        try:
+            n_tree, n_buffers = struct.unpack_from("<II", message)
+            if n_buffers > MAX_NODES:
+                raise CodecError("too many arrays")
+            sizes = struct.unpack_from(f"<{n_buffers}Q", message, 8)
+            start = 8 + 8 * n_buffers
+            tree = json.loads(message[start : start + n_tree])
+            start += n_tree
+            self.buffers = []
+            for size in sizes:
+                self.buffers.append(message[start : start + size])
+                start += size
+            if start != len(message):
+                raise CodecError("the message is longer or shorter than it says")
+            self.nodes = 0
+            return self._value(tree, 0)
+        except CodecError:
+            raise
+        except RecursionError:
+            raise CodecError("nested too deep") from None
+        except (
+            struct.error,
+            ValueError,
+            TypeError,
+            KeyError,
+            IndexError,
+            OverflowError,
+            RuntimeError,
+            MemoryError,
+        ) as error:
+            raise CodecError(f"not a message: {type(error).__name__}") from None
+
+    def _value(self, tree: Any, depth: int) -> Any:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            raise CodecError("nested too deep, or too many values")
+        if tree is None or type(tree) in (bool, int, float, str):
+            return tree
+        if type(tree) is list:
+            return [self._value(v, depth + 1) for v in tree]
+        if "int" in tree:
+            if len(tree["int"]) > 10_000:
+                raise CodecError("an integer of more than 10,000 digits")
+            return int(tree["int"], 16)
+        if "bytes" in tree:
+            return self.buffers[tree["bytes"]]
+        if "tuple" in tree:
+            return tuple(self._value(v, depth + 1) for v in tree["tuple"])
+        if "dict" in tree:
+            return {
+                self._value(k, depth + 1): self._value(v, depth + 1)
+                for k, v in tree["dict"]
+            }
+        if "tensor" in tree:
+            return self._tensor(tree)
+        if "array" in tree:
+            dtype, data = NUMPY_DTYPES[tree["dtype"]], self.buffers[tree["array"]]
+            shape = () if tree["shape"] is None else self._shape(tree, dtype, data)
+            if tree["shape"] is None and len(data) != dtype.itemsize:
+                raise CodecError("a scalar of the wrong size")
+            array = np.frombuffer(data, dtype).reshape(shape).copy()
+            return array[()] if tree["shape"] is None else array
+        if "slice" in tree:
+            start, stop, step = (self._value(v, depth + 1) for v in tree["slice"])
+            return slice(start, stop, step)
+        if "ellipsis" in tree:
+            return Ellipsis
+        if "size" in tree:
+            return torch.Size([int(v) for v in tree["size"]])
+        if "handle" in tree:
+            number, kind, origin = tree["handle"]
+            return self.find(Handle(int(number), str(kind)[:80], str(origin)[:80]))
+        if "remote" in tree:
+            leaves = tuple(int(v) for v in tree["leaves"])
+            data = self._tensor(tree["remote"])
+            return self.find(RemoteTensor(int(tree["number"]), data, leaves))
+        if "dtype" in tree:
+            return TORCH_DTYPES[tree["dtype"]]
+        raise CodecError("a value of no known kind")
+
+    def _tensor(self, tree: Any) -> torch.Tensor:
+        dtype, data = TORCH_DTYPES[tree["dtype"]], self.buffers[tree["tensor"]]
+        shape = self._shape(tree, dtype, data)
+        if not data:
+            return torch.empty(shape, dtype=dtype)
+        return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+
+    def _shape(
+        self, tree: Any, dtype: torch.dtype | np.dtype[Any], data: bytes
+    ) -> list[int]:
+        shape = [int(n) for n in tree["shape"]]
+        if len(shape) > 32 or any(n < 0 for n in shape):
+            raise CodecError("a shape of more than 32 axes, or of negative size")
+        if prod(shape) * dtype.itemsize != len(data):
+            raise CodecError("a shape that does not fit its data")
+        return shape
