@@ -121,7 +121,7 @@ def message(tree: str, *buffers: bytes) -> bytes:
         '{"array": 0, "dtype": "object", "shape": [1]}',
         '{"array": 0, "dtype": "float32", "shape": null}',
         '{"array": 0, "dtype": "float32", "shape": ' + str([1] * 40 + [2]) + "}",
-        '{"int": "0x' + "f" * 20_000 + '"}',
+        '{"int": "0x' + "f" * 9_000 + '"}',
         '{"handle": ["x", "y", "z"]}',
         '{"dict": [[[1], 2]]}',
         '{"what": 1}',

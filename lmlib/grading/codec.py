@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 
-MAX_BYTES = 256 << 20
+MAX_BYTES = 64 << 20
 MAX_DEPTH = 40
 MAX_NODES = 200_000
+MAX_INT_BITS = 32_768
 
 TORCH_DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -106,10 +107,13 @@ class Encoder:
         )
         return b"".join((head, tree, *self.buffers))
 
-    def _buffer(self, data: bytes) -> int:
-        self.size += len(data)
-        if self.size > MAX_BYTES:
+    def _room_for(self, size: int) -> None:
+        if self.size + size > MAX_BYTES:
             raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
+
+    def _buffer(self, data: bytes) -> int:
+        self._room_for(len(data))
+        self.size += len(data)
         self.buffers.append(data)
         return len(self.buffers) - 1
 
@@ -124,11 +128,12 @@ class Encoder:
         if value is None or kind in (bool, float):
             return value
         if kind is int:
+            if value.bit_length() > MAX_INT_BITS:
+                raise CodecError(f"an integer of more than {MAX_INT_BITS} bits")
             return value if abs(value) < 1 << 63 else {"int": hex(value)}
         if kind is str:
+            self._room_for(len(value))
             self.size += len(value)
-            if self.size > MAX_BYTES:
-                raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
             return value
         if kind is bytes:
             return {"bytes": self._buffer(value)}
@@ -144,6 +149,7 @@ class Encoder:
         if kind is torch.Tensor:
             return self._tensor(value, depth)
         if kind is np.ndarray and value.dtype.name in NUMPY_DTYPES:
+            self._room_for(value.nbytes)
             data = self._buffer(np.ascontiguousarray(value).tobytes())
             return {"array": data, "dtype": value.dtype.name, "shape": value.shape}
         if isinstance(value, np.generic) and value.dtype.name in NUMPY_DTYPES:
@@ -177,6 +183,7 @@ class Encoder:
         name = str(value.dtype).removeprefix("torch.")
         if name not in TORCH_DTYPES or value.layout is not torch.strided:
             raise CodecError(f"a {value.layout} tensor of {value.dtype} cannot cross")
+        self._room_for(value.numel() * value.element_size())
         flat = value.detach().cpu().contiguous().reshape(-1)
         data = self._buffer(flat.view(torch.uint8).numpy().tobytes())
         return {"tensor": data, "dtype": name, "shape": list(value.shape)}
@@ -234,8 +241,8 @@ class Decoder:
         if type(tree) is list:
             return [self._value(v, depth + 1) for v in tree]
         if "int" in tree:
-            if len(tree["int"]) > 10_000:
-                raise CodecError("an integer of more than 10,000 digits")
+            if len(tree["int"]) > MAX_INT_BITS // 4 + 3:
+                raise CodecError(f"an integer of more than {MAX_INT_BITS} bits")
             return int(tree["int"], 16)
         if "bytes" in tree:
             return self.buffers[tree["bytes"]]

@@ -13,10 +13,9 @@ import selectors
 import socket
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
-from lmlib.grading import sandbox
+from lmlib.grading import doctor, sandbox
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -39,7 +38,7 @@ class Forkserver:
     """
 
     def __init__(self, *, unsafe: bool = False) -> None:
-        self.sandbox = sandbox.probe()
+        self.sandbox = doctor.probe()
         if self.sandbox.level == "none" and not unsafe:
             raise RuntimeError(
                 "nothing on this machine confines student code; see `lmlib grade "
@@ -80,15 +79,8 @@ class Forkserver:
 
 
 def readable() -> tuple[Path, ...]:
-    """What Python and torch need to see: interpreter, packages, system libraries."""
-    paths = {
-        Path(sys.prefix),
-        Path(sys.base_prefix),
-        Path(sysconfig.get_path("stdlib")),
-        Path(__file__).parents[1],
-        *(Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")),
-    }
-    return tuple(sorted(path for path in paths if path.exists()))
+    """What Python and torch need to see, and this library, which lies elsewhere."""
+    return sandbox.outermost([*sandbox.interpreter_paths(), Path(__file__).parents[1]])
 
 
 def spawn(folder: Path, control: int, level: sandbox.Sandbox) -> sandbox.Confined:
@@ -96,9 +88,6 @@ def spawn(folder: Path, control: int, level: sandbox.Sandbox) -> sandbox.Confine
     from lmlib.grading import student
 
     def run() -> None:
-        os.dup2(1, 2)  # stdout is /dev/null since the start
-        os.environ.update(HOME=str(folder), TMPDIR=str(folder))
-        os.chdir(folder)
         with socket.socket(fileno=control) as connection:
             student.live(connection)
 
@@ -119,7 +108,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.softmax(torch.ones(2, 2) @ torch.ones(2, 2), dim=-1)
 
-    level = sandbox.probe()
+    level = doctor.probe()
     parent = socket.socket(fileno=int(sys.argv[1]))
     selector = selectors.DefaultSelector()
     selector.register(parent, selectors.EVENT_READ)
