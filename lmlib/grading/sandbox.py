@@ -109,7 +109,10 @@ class Confined:
         poll.register(self._report, select.POLLIN)
         if not poll.poll(None if timeout is None else 1000 * timeout):
             return None
-        return self._report.recv(4096).decode(errors="replace")
+        try:
+            return self._report.recv(4096).decode(errors="replace")
+        except ConnectionResetError:
+            return ""
 
     def _finish(self, ended: Ended) -> Ended:
         self._ended = ended
@@ -135,8 +138,8 @@ class Confined:
         if self._ended:
             return self._ended
         with suppress(OSError):
-            self._report.send(b"kill")
-        message = self._message(10)
+            self._report.shutdown(socket.SHUT_WR)
+        message = self._message(10.0)
         if message is not None and message.startswith("ended "):
             _, status, reason = message.split(" ", 2)
             return self._finish(Ended(int(status), reason))
@@ -194,7 +197,7 @@ def spawn(
         _outer(function, policy, sandbox.level, theirs, set(keep_fds))
     theirs.close()
     confined = Confined(pid, ours)
-    message = confined._message(30)
+    message = confined._message(30.0)
     if message != "entered":
         confined.kill()
         raise OSError(errno.EPERM, message or "the sandbox could not be entered")
@@ -297,6 +300,7 @@ def _enter(policy: Policy, level: str, user: int, keep: set[int]) -> None:
     Raises:
         OSError: a part of it cannot be had.
     """
+    os.setsid()  # a signal to its own group is not for the keeper
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -329,6 +333,7 @@ def _enter(policy: Policy, level: str, user: int, keep: set[int]) -> None:
     else:
         kernel.set_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # should the keeper die
     os.chdir(home)
     # If the machine runs out of memory, this goes first.
     Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
