@@ -163,7 +163,7 @@ def _decode(data: bytes, repairs: list[str]) -> str:
             f"The file is empty ({len(data)} bytes). Save the notebook and hand it in "
             "again."
         )
-    encoding = json.detect_encoding(data)
+    encoding: str = json.detect_encoding(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:

@@ -16,7 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
-from lmlib.grading.reading import Cell, Malformed, listed
+from lmlib.grading.reading import MAX_TEXT, Cell, Malformed, listed
 
 _DEFINITION = re.compile(
     r"^(?:(?:async +)?def|class) +(\w+)|^(\w+) *(?::[^=\n]+)?=(?!=)", re.MULTILINE
@@ -132,7 +132,7 @@ class _Mending:
     def _recognise(self) -> None:
         parts = self.assignment.parts
         for i, cell in enumerate(self.cells):
-            if cell.grade_id in parts:
+            if cell.grade_id is not None and cell.grade_id in parts:
                 self.part_of[i] = cell.grade_id
         by_name = set(self.part_of.values())
         self._recognise_rest("its id", self._by_id(by_name))
@@ -192,7 +192,7 @@ class _Mending:
     def _by_place(self) -> dict[int, str]:
         """The only cell between the neighbours of an answer is the answer."""
         order = list(self.assignment.parts)
-        first = {name: i for i, name in reversed(sorted(self.part_of.items()))}
+        first = {name: i for i, name in sorted(self.part_of.items(), reverse=True)}
         found: dict[int, str] = {}
         for name in self._wanted():
             rank = order.index(name)
@@ -226,6 +226,7 @@ class _Mending:
                 and self.assignment.parts[before].is_answer
                 and name in (None, before)
                 and cell.kind == "code" == self.cells[kept[-1]].kind
+                and len(cell.source) + len(self.cells[kept[-1]].source) <= MAX_TEXT
                 and _BEGINS_INSIDE.match(cell.source)
                 and _ENDS_INSIDE.match(last_line(self.cells[kept[-1]].source))
             ):
@@ -279,6 +280,11 @@ class _Mending:
     def _look_elsewhere(self) -> None:
         """An answer that was written into another cell counts where it belongs."""
         moved = {}
+        texts = [tidy(cell.source) for cell in self.cells]
+        names = [
+            defined(cell.source) if cell.kind == "code" else set()
+            for cell in self.cells
+        ]
         for name in self.assignment.answers:
             part = self.assignment.parts[name]
             own = self.text.get(name, "")
@@ -286,15 +292,14 @@ class _Mending:
             if not part.defines or (written and part.defines & defined(own)):
                 continue
             for i in reversed(range(len(self.cells))):
-                cell, there = self.cells[i], self.part_of.get(i)
+                there, source = self.part_of.get(i), self.cells[i].source
                 released = there and self.assignment.parts[there].released
                 if (
                     there != name
-                    and cell.kind == "code"
-                    and tidy(cell.source) not in (released, part.released)
-                    and part.defines & defined(cell.source)
+                    and part.defines & names[i]
+                    and texts[i] not in (released, part.released)
                 ):
-                    moved[name] = f"{own}\n\n{cell.source}" if written else cell.source
+                    moved[name] = f"{own}\n\n{source}" if written else source
                     break
         self.text |= moved
         self._say(
@@ -378,4 +383,4 @@ def _added(cell: Cell, position: int) -> NotebookNode:
         "markdown": nbformat.v4.new_markdown_cell,
         "raw": nbformat.v4.new_raw_cell,
     }[cell.kind]
-    return new(cell.source, id=f"added-{position}")
+    return new(cell.source, id=f"added-{position}")  # type: ignore[no-untyped-call]
