@@ -25,8 +25,10 @@ _VERSION = re.compile(r"(.+?)[-_ ]v?(\d{1,3})")
 _NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)
 #: What people hand in instead of a notebook, in a folder where anything may lie.
 _OTHER_WORK = re.compile(r"\.(py|pdf|html?|docx?|odt|rar|7z|gz)$", re.IGNORECASE)
-#: Left behind by Jupyter, macOS and Windows.
-_LITTER = re.compile(r"^\.|^__MACOSX$|^Thumbs\.db$|^desktop\.ini$", re.IGNORECASE)
+#: Left behind by Jupyter, macOS, Windows and nbgrader.
+_LITTER = re.compile(
+    r"\.|(__MACOSX|Thumbs\.db|desktop\.ini|timestamp\.txt)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _cleared(items: Iterable[Item]) -> list[Item]:
     """Without litter, and with folders that are called like notebooks as such."""
     cleared: dict[tuple[object, ...], Item] = {}
     for item in items:
-        if any(map(_LITTER.search, item.parts)):
+        if any(map(_LITTER.match, item.parts)):
             continue
         for depth, part in enumerate(item.parts, 1):
             if is_notebook(part) and (depth < len(item.parts) or item.is_folder):
@@ -176,8 +178,9 @@ def _claims(
             if len(parts) == 1:
                 upload = float(match.get("upload") or 0)
                 number = _number(_stem(match["file"]))
-                version = (number, upload, item.time)
-                claim = replace(claim, file=match["file"], version=version)
+                version = (upload, number, item.time)
+                file = match["file"] or parts[0]
+                claim = replace(claim, file=file, version=version)
                 if item.is_folder:
                     claim = replace(claim, file="")
             yield replace(claim, lms=match["lms"])
@@ -187,7 +190,7 @@ def _claims(
                 is_notebook(parts[0])
                 or is_archive(parts[0])
                 or _OTHER_WORK.search(parts[0])
-                or (item.problem and "." not in parts[0])
+                or item.problem
                 or (roster is not None and roster.find(name))
             ):
                 yield _Claim(item, name, parts[0], (item.time,))
@@ -233,7 +236,7 @@ def _identify(claim: _Claim, roster: Roster | None) -> tuple[str, bool, float]:
     """The student, whether the roster knows them, and the number of the version."""
     name = claim.name
     if roster and (student := roster.find(name, claim.lms)):
-        return student, True, 0
+        return student, True, 0.0
     for pattern in (_COPY, _VERSION):
         if match := pattern.fullmatch(name):
             version = _number(name)
@@ -242,7 +245,7 @@ def _identify(claim: _Claim, roster: Roster | None) -> tuple[str, bool, float]:
             # Without a roster, anna-2 may be somebody else than anna.
             if pattern is _COPY:
                 return match[1], False, version
-    return name, False, 0
+    return name, False, 0.0
 
 
 def _number(stem: str) -> float:
