@@ -3,7 +3,9 @@
 import argparse
 import os
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,3 +53,87 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         print(f"lmlib: {error}", file=sys.stderr)
         return 2
+
+
+def _check(given: argparse.Namespace) -> int:
+    import nbformat
+
+    from lmlib.grading import examiner
+    from lmlib.grading.forkserver import Forkserver
+    from lmlib.grading.intake import Submission
+
+    notebook = nbformat.read(given.notebook, as_version=4)
+    submission = Submission("you", given.notebook.stem, notebook, digest="local")
+    # Your own code on your own machine: a sandbox where there is one, and else without.
+    with Forkserver(unsafe=True) as forkserver:
+        connection = forkserver.connect()
+        record = examiner.examine_submission(submission, notebook, connection)
+        connection.close()
+    if not record.cells:
+        raise ValueError(f"{given.notebook} has no test cells; is it an exercise?")
+    for cell in record.cells:
+        print(cell.output or f"{cell.grade_id.removeprefix('test_')}: passed")
+    print(f"\n{record.points:g} of {record.max_points:g} points in the visible tests")
+    return 0 if record.points == record.max_points else 1
+
+
+def _grade(given: argparse.Namespace) -> int:
+    from lmlib.grading import assignment, batch, doctor, gradebook, report
+    from lmlib.grading.intake import collect
+
+    if given.doctor:
+        print(doctor.doctor())
+        return 0
+    sources = {path.stem: path for path in assignment.solutions()}
+    only = next(iter(sources)) if len(sources) == 1 else ""
+    name: str = given.assignment or only
+    if name not in sources:
+        given.parser.error(f"--assignment must be one of: {', '.join(sources)}")
+    course = given.course.resolve()
+    source = assignment.read_source(sources[name])
+    assignment.enter(sources[name], course)
+    where = given.submissions or course
+    submissions = collect(where, name, source, given.roster)
+    if not submissions:
+        raise ValueError(f"no submissions of {name} in {where}")
+    if "LMLIB_COURSE_SECRET" not in os.environ:
+        print(
+            "LMLIB_COURSE_SECRET is not set: anybody can work out the hidden inputs.",
+            file=sys.stderr,
+        )
+    folder = course / "graded" / name
+    records = batch.grade(
+        submissions,
+        source,
+        folder / "records",
+        jobs=max(given.jobs, 1),
+        unsafe=given.unsafe,
+        progress=_progress,
+    )
+    problems = gradebook.write_records(course, records)
+    pages = report.write(records, source, folder)
+    print(_summary(records))
+    for problem in problems:
+        print(f"not in the gradebook: {problem}")
+    print(f"\nClass report: {pages.class_report}\nMarks: {pages.marks}")
+    print(f"Feedback for each student: {pages.feedback}")
+    return 0
+
+
+def _progress(done: int, total: int, record: Any) -> None:
+    """A bar on a terminal; elsewhere a line a submission."""
+    text = f"{done}/{total} {record.student}: {record.state}, {record.points:g}"
+    if sys.stderr.isatty():
+        bar = "█" * (30 * done // total)
+        end = "\n" if done == total else ""
+        print(f"\r\x1b[K{bar:30} {text}"[:120], end=end, file=sys.stderr, flush=True)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _summary(records: list[Any]) -> str:
+    states = Counter(record.state for record in records)
+    lines = [f"{count:5} {state}" for state, count in states.most_common()]
+    people = [record for record in records if record.needs_person]
+    lines += [f"{r.student} needs a person: {' '.join(r.needs_person)}" for r in people]
+    return "\n".join(lines)

@@ -1,24 +1,14 @@
 """Every way to hand in, honest, careless or hostile, ends as one Submission."""
 
 import copy
-import csv
-import gzip
 import hashlib
-import io
 import json
-import os
-import random
 import re
-import socket
-import struct
-import tarfile
-import zipfile
-from pathlib import Path
 
 import nbformat
 import pytest
 
-from lmlib.grading import archives, assignment, intake
+from lmlib.grading import assignment
 from lmlib.grading.intake import NOTHING, STUMBLED, Submission, collect
 from tests import sample_class
 

@@ -149,14 +149,27 @@ def nbgrader(*arguments: str, course: Path) -> None:
         raise RuntimeError(f"nbgrader {' '.join(arguments)} failed:\n{log}")
 
 
+def enter(solution: Path, course: Path) -> None:
+    """Let nbgrader make its release of `solution`, and know it in `course`'s gradebook.
+
+    Does nothing if it has been done for this very source.
+    """
+    target = course / "source" / solution.stem / f"{solution.stem}.ipynb"
+    before = target.read_bytes() if target.is_file() else b""
+    made = course / "release" / solution.stem / target.name
+    known = made.is_file() and (course / "gradebook.db").is_file()
+    if write_source(solution, course / "source").read_bytes() == before and known:
+        return
+    nbgrader("generate_assignment", solution.stem, "--create", "--force", course=course)
+
+
 def release(solution: Path, exercises: Path, course: Path) -> Path:
     """Make what a student gets, with `nbgrader generate_assignment`.
 
     The assignment is also entered into the gradebook of `course`, so that submissions
     can be graded there.
     """
-    write_source(solution, course / "source")
-    nbgrader("generate_assignment", solution.stem, "--create", "--force", course=course)
+    enter(solution, course)
     made = course / "release" / solution.stem / f"{solution.stem}.ipynb"
     target = exercises / solution.stem / made.name
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -324,7 +324,7 @@ def _join(test: Test, remote: RemoteTensor, own: dict[int, torch.Tensor]) -> Any
         if type(arrived) is not _Incoming or arrived.remote.leaves:
             raise CodecError("no leaf")
         inputs[number] = _join(test, arrived.remote, {})
-    return _Graph.apply(test, remote, tuple(inputs), *inputs.values())
+    return _Graph.apply(test, remote, tuple(inputs), *inputs.values())  # type: ignore[no-untyped-call]
 
 
 class _Graph(torch.autograd.Function):
@@ -337,7 +337,7 @@ class _Graph(torch.autograd.Function):
         return remote.data.clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
         request = ("gradient", ctx.number, gradient.detach(), ctx.numbers)
         (gradients,) = ctx.test.ask(*request)
         for tensor, shape in zip(gradients, ctx.shapes, strict=True):
@@ -388,7 +388,7 @@ def examine_submission(
     tests = [name for name, cell in cells.items() if _kind(cell) == "test"]
     base = Record(submission.student, submission.assignment, "graded")
     if submission.notebook is None:
-        state = "missing" if not submission.digest else "malformed"
+        state = "malformed" if submission.path or submission.digest else "missing"
         return replace(
             base, state=state, reason=submission.reason, cells=not_run(source)
         )
@@ -595,11 +595,11 @@ def _score(source: str, names: dict[str, Any], points: float) -> float:
         _TestFailed: an error, told without the words of a hidden test.
     """
     hidden, inside = set(), False
-    for number, line in enumerate(source.splitlines(), 1):
-        inside = inside or "BEGIN HIDDEN TESTS" in line
+    for number, text in enumerate(source.splitlines(), 1):
+        inside = inside or "BEGIN HIDDEN TESTS" in text
         if inside:
             hidden.add(number)
-        inside = inside and "END HIDDEN TESTS" not in line
+        inside = inside and "END HIDDEN TESTS" not in text
     tree = ast.parse(source)
     last = (
         tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None

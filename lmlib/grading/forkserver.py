@@ -50,7 +50,13 @@ class Forkserver:
         package = Path(__file__).parents[2]
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
+                [
+                    sys.executable,
+                    "-m",
+                    __name__,
+                    str(theirs.fileno()),
+                    str(int(unsafe)),
+                ],
                 pass_fds=[theirs.fileno()],
                 env={**ENVIRONMENT, "PYTHONPATH": str(package)},
                 stdin=subprocess.DEVNULL,
@@ -83,7 +89,9 @@ def readable() -> tuple[Path, ...]:
     return sandbox.outermost([*sandbox.interpreter_paths(), Path(__file__).parents[1]])
 
 
-def spawn(folder: Path, control: int, level: sandbox.Sandbox) -> sandbox.Confined:
+def spawn(
+    folder: Path, control: int, level: sandbox.Sandbox, unsafe: bool
+) -> sandbox.Confined:
     """A confined process that lives by `student.live` in `folder`."""
     from lmlib.grading import student
 
@@ -92,7 +100,7 @@ def spawn(folder: Path, control: int, level: sandbox.Sandbox) -> sandbox.Confine
             student.live(connection)
 
     policy = sandbox.Policy(read=readable(), write=(folder,))
-    return sandbox.spawn(run, policy, level, keep_fds=(control,))
+    return sandbox.spawn(run, policy, level, keep_fds=(control,), unsafe=unsafe)
 
 
 def main() -> None:
@@ -109,7 +117,7 @@ def main() -> None:
     torch.softmax(torch.ones(2, 2) @ torch.ones(2, 2), dim=-1)
 
     level = doctor.probe()
-    parent = socket.socket(fileno=int(sys.argv[1]))
+    parent, unsafe = socket.socket(fileno=int(sys.argv[1])), sys.argv[2] == "1"
     selector = selectors.DefaultSelector()
     selector.register(parent, selectors.EVENT_READ)
     sessions: dict[socket.socket, dict[str, sandbox.Confined]] = {}
@@ -134,16 +142,16 @@ def main() -> None:
                 name = f"session {count}"
                 try:
                     folder = Path(os.fsdecode(message[6:]))
-                    sessions[connection][name] = spawn(folder, files[0], level)
+                    sessions[connection][name] = spawn(folder, files[0], level, unsafe)
                     connection.send(name.encode())
                 except OSError as error:
                     connection.send(f"failed: {error}".encode()[:200])
                 for file in files:
                     os.close(file)
             elif message.startswith(b"kill "):
-                session = sessions[connection].pop(message[5:].decode(), None)
-                if session is not None:
-                    session.kill()
+                killed = sessions[connection].pop(message[5:].decode(), None)
+                if killed is not None:
+                    killed.kill()
                 with contextlib.suppress(OSError):
                     connection.send(b"killed")
             else:  # the examiner hung up

@@ -368,7 +368,9 @@ class _Writer:
             notes.insert(0, f"{self.record.state}: {self.record.reason}")
         if notes:
             # One block of HTML: nothing in it is read as Markdown.
-            items = (f"<li>{html.escape(' '.join(shown(n).split()))}</li>" for n in notes)
+            items = (
+                f"<li>{html.escape(' '.join(shown(n).split()))}</li>" for n in notes
+            )
             note = "<b>About this submission</b>\n<ul>\n" + "\n".join(items) + "\n</ul>"
             cell = nbformat.v4.new_markdown_cell(f"<div>\n{note}\n</div>")
             cell.id = "about-this-submission"

@@ -47,9 +47,7 @@ TOKEN = re.compile(
     re.VERBOSE,
 )
 KEYWORDS = frozenset(
-    "and as assert break class continue def del elif else except finally for from "
-    "global if import in is lambda nonlocal not or pass raise return try while with "
-    "yield None True False".split()
+    ["and", "as", "assert", "break", "class", "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield", "None", "True", "False"]
 )
 
 
@@ -89,9 +87,7 @@ def tokens(source: str) -> Iterator[str]:
 
 def grams(source: str) -> list[int]:
     symbols = list(tokens(source))
-    runs = (
-        " ".join(symbols[i : i + GRAM]) for i in range(len(symbols) - GRAM + 1)
-    )
+    runs = (" ".join(symbols[i : i + GRAM]) for i in range(len(symbols) - GRAM + 1))
     # Not hash(), which is another one in every process.
     return [
         int.from_bytes(blake2b(run.encode("utf-8", "replace"), digest_size=8).digest())

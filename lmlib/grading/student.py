@@ -247,7 +247,7 @@ def _serve_in_a_copy(control: socket.socket, file: int, notebook: Notebook) -> s
     child = os.pidfd_open(pid)
     try:
         # Either the copy ends by itself, or the examiner says `stop`.
-        readable, _, _ = select.select([child, control], [], [])
+        readable, _, _ = select.select([child, control.fileno()], [], [])
         stopped = child not in readable
         if stopped:
             os.kill(pid, signal.SIGKILL)

@@ -141,8 +141,7 @@ CASES = [
     ),
     wrong(
         "solution read off the disk",
-        "import os\ntry: exec(open('DECOY/solution.py').read())\n"
-        "except OSError: pass",
+        "import os\ntry: exec(open('DECOY/solution.py').read())\nexcept OSError: pass",
     ),
     wrong(
         "secret from the environment",
