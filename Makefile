@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test exercises grade lock clean
+.PHONY: help book serve test exercises grade bench lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ exercises: $(READY)  ## regenerate exercises/ from solutions/
 
 grade: $(READY)  ## grade the sample class with nbgrader and print the marks
 	$(BIN)/python -m tests.sample_class
+
+bench: $(READY)  ## speed, as ratios side by side (minutes; keep the machine quiet)
+	$(BIN)/python -m tests.benchmarks.grading
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
