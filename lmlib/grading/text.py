@@ -30,7 +30,9 @@ def shown(text: str) -> str:
     )
     lines = text.split("\n")
     cut = [
-        line if len(line) <= LINE else f"{line[:LINE]} … ({len(line) - LINE} more "
+        line
+        if len(line) <= LINE
+        else f"{line[:LINE]} … ({len(line) - LINE} more "
         "characters in this line are not shown.)"
         for line in lines[:LINES]
     ]
