@@ -1,10 +1,10 @@
 """From records to nbgrader's gradebook, so that formgrader, feedback and export work.
 
 For each submission two things are written: a transaction in the database, and the
-notebook `autograded/<student>/<assignment>/<assignment>.ipynb` that formgrader shows and
-`nbgrader generate_feedback` turns into a page. That notebook is the released one with
-the student's answers and the examiner's reports in it: the hidden tests, which nbgrader
-itself would put back and then show to students, are not in it.
+notebook `autograded/<student>/<assignment>/<assignment>.ipynb` that formgrader shows
+and `nbgrader generate_feedback` turns into a page. That notebook is the released one
+with the student's answers and the examiner's reports in it: the hidden tests, which
+nbgrader itself would put back and then show to students, are not in it.
 
 What formgrader shows for each state of a record:
 
@@ -19,9 +19,9 @@ A record that `needs_person` has the test cells that did not run to their end (o
 the first one) marked for manual grading as well; its score counts meanwhile.
 
 Writing twice changes nothing. A second grading replaces automatic scores and comments;
-manual scores, extra credit and manual comments stay. Where a person has given a score,
-the cell is marked again only if the automatic score or the answer is no longer the one
-that they saw.
+manual scores, extra credit and manual comments stay. Where a person has given a score
+or extra credit, the cell is marked again only if the automatic score or the answer is
+no longer the one that they saw.
 """
 
 import html
@@ -32,6 +32,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ def write_records(
         for record in records:
             name = record.assignment
             if name not in releases:
-                releases[name] = persist(lambda n=name: _released(gradebook, course, n))
+                released = partial(_released, gradebook, course, name)
+                releases[name] = persist(released)
             writer = _Writer(gradebook, course, record, releases[name], config)
             try:
                 persist(writer.write)
@@ -235,9 +237,10 @@ class _Writer:
         record, gradebook = self.record, self.gradebook
         timestamp = self.timestamp()
         kept = {} if timestamp is None else {"timestamp": timestamp}
-        submission = gradebook.update_or_create_submission(
-            record.assignment, record.student, **kept
-        )
+        with gradebook.db.no_autoflush:  # or SQLAlchemy warns of nbgrader's way
+            submission = gradebook.update_or_create_submission(
+                record.assignment, record.student, **kept
+            )
         before = self.answers_before()
         marked = self.marked_for_a_person()
         reason = f"This submission could not be graded. {record.reason}".strip()
@@ -251,8 +254,10 @@ class _Writer:
                     not utils.is_solution(cell) or before.get(name) == cell.source
                 )
                 grade.auto_score = score
-                if grade.manual_score is None:
-                    grade.needs_manual_grade = score is None or name in marked
+                if grade.manual_score is None and score is None:
+                    grade.needs_manual_grade = True
+                elif grade.manual_score is None and grade.extra_credit is None:
+                    grade.needs_manual_grade = name in marked
                 elif not same:
                     grade.needs_manual_grade = True
             if utils.is_solution(cell):
@@ -336,7 +341,7 @@ class _Writer:
             descriptor = os.open(self.submitted / "timestamp.txt", flags)
         except OSError:
             return None
-        with open(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
             text = file.read(100).decode(errors="replace").strip()
@@ -360,7 +365,8 @@ class _Writer:
             source = self.gradebook.find_source_cell(name, *self.key[:2])
             cell.metadata.nbgrader.checksum = source.checksum
             if utils.is_solution(cell) and name in answers:
-                cell.source = answers[name]
+                # JSON may hold half a surrogate pair, which no file can.
+                cell.source = answers[name].encode("utf-8", "replace").decode()
             elif utils.is_grade(cell) and name in self.results:
                 cell.outputs = outputs(self.results[name])
         notes = [*self.record.repairs]
@@ -402,11 +408,11 @@ def outputs(result: CellResult) -> list[NotebookNode]:
 
 def _replace(path: Path, text: str) -> None:
     """Write `text` in one step; read-only, as nbgrader leaves what it has graded."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with partial.open("w", encoding="utf-8", errors="replace") as file:
+    unfinished = path.with_name(path.name + ".partial")
+    unfinished.unlink(missing_ok=True)
+    with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    partial.chmod(0o444)
-    partial.replace(path)
+    unfinished.chmod(0o444)
+    unfinished.replace(path)

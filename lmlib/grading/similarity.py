@@ -8,11 +8,11 @@ Names are one symbol, so that renaming does not help, except after a dot: `softm
 `torch.softmax` cannot be renamed. Comments, strings that stand alone and layout do not
 count. Each answer is read for itself, so that the order of the cells does not matter.
 
-What everybody is likely to write says nothing. Fingerprints of the released notebook and
-of the reference solution are left out, and so are those that more than a few students
-share. A pair is reported when enough distinctive fingerprints remain. That is a reason
-to look, never a proof; and what half of a class has copied from one source counts as
-what everybody writes.
+What everybody is likely to write says nothing. Fingerprints of the released notebook
+and of the reference solution are left out, and so are those that more than a few
+students share. A pair is reported when enough distinctive fingerprints remain. That is
+a reason to look, never a proof; and what half of a class has copied from one source
+counts as what everybody writes.
 """
 
 import re
@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import combinations
+from keyword import iskeyword
 
 from lmlib.grading.record import Record
 
@@ -45,9 +46,6 @@ TOKEN = re.compile(
     | (?P<operator>[-+*/%&|^<>=!@~]+|[^\w\s])
     """,
     re.VERBOSE,
-)
-KEYWORDS = frozenset(
-    ["and", "as", "assert", "break", "class", "continue", "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield", "None", "True", "False"]
 )
 
 
@@ -74,7 +72,7 @@ def tokens(source: str) -> Iterator[str]:
     for match in TOKEN.finditer(source):
         kind, text = match.lastgroup, match.group()
         if kind == "name":
-            yield text if text in KEYWORDS else "v"
+            yield text if iskeyword(text) else "v"
         elif kind == "string":
             line = source.rfind("\n", 0, match.start()) + 1
             if source[line : match.start()].strip():
