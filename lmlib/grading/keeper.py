@@ -148,9 +148,8 @@ def keep(
         descriptor = os.pidfd_open(child)
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        poll.register(
-            report, select.POLLIN
-        )  # closed: kill() was called, or the caller has ended
+        # Readable once it is closed: `kill` was called, or the caller has ended.
+        poll.register(report, select.POLLIN)
         pause = INTERVAL
         while not (events := dict(poll.poll(1000 * pause))):
             started = time.monotonic()
