@@ -654,6 +654,12 @@ def _programs(pid: int) -> dict[str, Attack]:
 
 def test_the_caller_is_out_of_reach(older_room: Room) -> None:
     attacks = _programs(os.getpid())
+    if older_room.level == "namespaces":
+        # There are the keeper and the student's process; no number is the caller's.
+        numbers = lambda: {int(n) for n in os.listdir("/proc") if n.isdigit()}  # noqa: E731
+        assert older_room.attack(numbers) == "done {1, 2}"
+        if os.getpid() <= 2:
+            pytest.skip("the caller's number happens to be one of theirs")
     assert all_begin(older_room.attacks(attacks), "refused", attacks)
 
 
@@ -911,6 +917,8 @@ def test_all_this_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) 
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         command = [sys.executable, "-m", "pytest", "-q", "-x", __file__]
+        # Without those that have nothing to do with who runs them.
+        command += ["-k", "not (torch or numbers or filter or processor or broken)"]
         command += ["-p", "no:cacheprovider", f"--basetemp={folder}/base"]
         environment = {**os.environ, "HOME": folder, "TMPDIR": folder}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -924,3 +932,5 @@ def test_all_this_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) 
             timeout=120,
         )
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert int(re.findall(r"(\d+) passed", run.stdout)[0]) > 60
+    print(run.stdout[-800:])

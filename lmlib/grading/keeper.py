@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-#: How often the totals are looked at, in seconds; rarer if looking takes long.
+#: How often the totals are looked at, in seconds; up to five times as long if looking
+#: takes long.
 INTERVAL = 0.1
 MOST_FILES = 10_000
 
@@ -163,7 +164,8 @@ def keep(
             if totals.folders and disk_is_full(totals, pids):
                 reason = "disk"
                 break
-            pause = max(INTERVAL, 20 * (time.monotonic() - started))
+            cost = time.monotonic() - started
+            pause = min(max(INTERVAL, 4 * cost), 5 * INTERVAL)
         if descriptor in events:
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             reason = "processor time" if status == -signal.SIGXCPU else ""
