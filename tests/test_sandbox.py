@@ -93,7 +93,7 @@ class Room:
         confined = self.start(report, writer, **limits)
         os.close(writer)
         with os.fdopen(reader, "rb") as answers:
-            assert confined.wait(20.0) is not None
+            assert confined.wait(40.0) is not None
             lines = answers.read().decode().split("\0")[:-1]
         return dict(line.split("\t", 1) for line in lines)
 
@@ -393,9 +393,9 @@ def test_several_cannot_take_it_together(room: Room, shared: bool) -> None:
         flags = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
         memory = mmap.mmap(-1, 60 * MIB, flags | mmap.MAP_ANONYMOUS)
         memory.write(bytes(60 * MIB))
-        time.sleep(20)
+        time.sleep(60)
 
-    assert room.start(take, memory_bytes=150 * MIB).wait(15.0) == Ended(-9, "memory")
+    assert room.start(take, memory_bytes=150 * MIB).wait(40.0) == Ended(-9, "memory")
 
 
 def test_memory_that_a_fork_shares_is_counted_once(room: Room) -> None:
@@ -409,7 +409,7 @@ def test_memory_that_a_fork_shares_is_counted_once(room: Room) -> None:
             if child:
                 os.waitpid(child, 0)
 
-    assert room.start(share, memory_bytes=200 * MIB).wait(15.0) == Ended(0, "")
+    assert room.start(share, memory_bytes=200 * MIB).wait(40.0) == Ended(0, "")
 
 
 def test_a_fork_bomb_stops(room: Room) -> None:
@@ -424,14 +424,15 @@ def test_a_fork_bomb_stops(room: Room) -> None:
 
     answer = room.attack(bomb, processes=16)
     assert answer.startswith("done ")
-    assert 5 <= int(answer.split()[1]) <= 16
+    # An ordinary user's other processes count at level "landlock", and come and go.
+    assert 5 <= int(answer.split()[1]) <= 32
     # Threads count as well.
     assert "start new thread" in room.attack(_start_threads, processes=16)
 
 
 def _start_threads() -> None:
     for _ in range(100):
-        threading.Thread(target=time.sleep, args=(20,), daemon=True).start()
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 
 
 def test_a_file_has_a_limit(room: Room) -> None:
@@ -458,9 +459,9 @@ def test_many_files_have_a_limit_together(room: Room, unlinked: bool) -> None:
                 Path(str(number)).unlink()
             file.write(bytes(MIB))
             file.flush()
-        time.sleep(20)
+        time.sleep(60)
 
-    ended = room.start(fill, disk_bytes=8 * MIB).wait(15.0)
+    ended = room.start(fill, disk_bytes=8 * MIB).wait(40.0)
     # The folder in memory is full at once: the write fails, as does the function.
     assert ended == (Ended(1, "") if room.level == "namespaces" else Ended(-9, "disk"))
 
@@ -469,9 +470,9 @@ def test_many_empty_files_have_a_limit(room: Room) -> None:
     def fill() -> None:
         for number in range(12_000):
             Path(str(number)).touch()
-        time.sleep(20)
+        time.sleep(60)
 
-    ended = room.start(fill).wait(15.0)
+    ended = room.start(fill).wait(40.0)
     assert ended == (Ended(1, "") if room.level == "namespaces" else Ended(-9, "disk"))
 
 
@@ -481,9 +482,9 @@ def test_a_folder_that_hides_its_files_is_taken_for_full(room: Room) -> None:
 
     def hide() -> None:
         Path("hidden").mkdir(mode=0o300)
-        time.sleep(20)
+        time.sleep(60)
 
-    assert room.start(hide).wait(15.0) == Ended(-9, "disk")
+    assert room.start(hide).wait(40.0) == Ended(-9, "disk")
 
 
 def _busy_in_c() -> None:
@@ -540,12 +541,12 @@ def _nobody_holds(reader: int) -> bool:
     with os.fdopen(reader, "rb") as file:
         poll = select.poll()
         poll.register(file, select.POLLIN)
-        return dict(poll.poll(3000)).get(file.fileno()) == select.POLLHUP
+        return dict(poll.poll(20_000)).get(file.fileno()) == select.POLLHUP
 
 
 def test_processor_time_has_a_limit(room: Room) -> None:
     confined = room.start(_busy_in_c, cpu_seconds=1)
-    assert confined.wait(15.0) == Ended(-signal.SIGXCPU, "processor time")
+    assert confined.wait(40.0) == Ended(-signal.SIGXCPU, "processor time")
 
 
 # --- survivors -----------------------------------------------------------------------
@@ -568,7 +569,7 @@ def _runner() -> None:
     """Is never there when somebody looks: each process lives for one fork."""
     if os.fork() == 0:
         os.setsid()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if os.fork():
                 os._exit(0)
@@ -582,7 +583,7 @@ def test_nobody_survives(older_room: Room, end: str) -> None:
         for function in (_daemon, _stopped_child, _runner):
             function()
         if end != "of itself":
-            time.sleep(20)
+            time.sleep(60)
 
     if end == "caller ends":
         caller = os.fork()
@@ -595,7 +596,7 @@ def test_nobody_survives(older_room: Room, end: str) -> None:
         confined = older_room.start(go, writer)
     os.close(writer)
     if end == "of itself":
-        assert confined.wait(15.0) == Ended(0, "")
+        assert confined.wait(40.0) == Ended(0, "")
     elif end == "killed":
         assert confined.wait(0.1) is None
         confined.kill()
@@ -609,10 +610,10 @@ def test_the_keeper_killed_from_outside_takes_all_along(room: Room) -> None:
     if room.level != "namespaces":
         pytest.skip("without a namespace the keeper's death frees its grandchildren")
     reader, writer = os.pipe()
-    confined = room.start(lambda: (_daemon(), time.sleep(20)), writer)
+    confined = room.start(lambda: (_daemon(), time.sleep(60)), writer)
     os.close(writer)
     os.kill(confined.pid, signal.SIGKILL)
-    assert confined.wait(15.0) == Ended(-9, "killed")
+    assert confined.wait(40.0) == Ended(-9, "killed")
     assert _nobody_holds(reader)
 
 
@@ -710,7 +711,7 @@ def test_a_signal_to_everybody_reaches_nobody(older_room: Room) -> None:
 
 def test_a_signal_to_itself_arrives(room: Room) -> None:
     confined = room.start(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert confined.wait(15.0) == Ended(-signal.SIGTERM, "")
+    assert confined.wait(40.0) == Ended(-signal.SIGTERM, "")
 
 
 # --- no way back ---------------------------------------------------------------------
@@ -776,7 +777,7 @@ def test_a_socket_that_is_handed_over_talks(room: Room) -> None:
         theirs.close()
         ours.sendall(b"hello")
         assert ours.recv(100) == b"HELLO"
-        assert confined.wait(15.0) == Ended(0, "")
+        assert confined.wait(40.0) == Ended(0, "")
         assert ours.recv(100) == b""  # nobody else had kept it
 
 
@@ -933,6 +934,6 @@ def test_all_this_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) 
             text=True,
             timeout=120,
         )
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert run.returncode == 0, run.stdout[-6000:]
     assert int(re.findall(r"(\d+) passed", run.stdout)[0]) > 60
     print(run.stdout[-800:])

@@ -117,16 +117,29 @@ def disk_is_full(totals: Totals, pids: set[int]) -> bool:
     return used > totals.disk_bytes
 
 
+def _children() -> set[int]:
+    """Our children. Orphans become ours, so, killed again and again, they are all.
+
+    The kernel's list takes microseconds to read: faster than anybody can fork.
+    """
+    try:
+        me = os.getpid()
+        text = Path(f"/proc/{me}/task/{me}/children").read_text(encoding="ascii")
+    except OSError:  # a kernel built without it
+        return descendants(os.getpid())
+    return {int(pid) for pid in text.split()}
+
+
 def end_everything(signals_are_confined: bool) -> None:
     """Kill all that was ever started in here, and reap it."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 8
     while time.monotonic() < deadline:
         if signals_are_confined:
             # The kernel does this in one step: a fork cannot run away from it.
             with suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
         else:
-            for pid in descendants(os.getpid()):
+            for pid in _children():
                 with suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
         try:
@@ -134,7 +147,7 @@ def end_everything(signals_are_confined: bool) -> None:
                 pass
         except ChildProcessError:
             return
-        time.sleep(0.001)
+        time.sleep(0.0001)
 
 
 def keep(
