@@ -6,6 +6,7 @@ sandbox: there it must succeed, or it would prove nothing.
 
 import ctypes
 import errno
+import functools
 import mmap
 import os
 import re
@@ -72,35 +73,66 @@ class Room:
 
     def attack(self, attack: Attack, **limits: Any) -> str:
         """What came of it: "refused", or "done", and the error or the result."""
+        return self.attacks({"": attack}, **limits)[""]
+
+    def attacks(
+        self, attacks: dict[str, Attack], before: Attack = int, **limits: Any
+    ) -> dict[str, str]:
+        """What came of each, one after the other in one sandbox."""
         reader, writer = os.pipe()
 
         def report() -> None:
-            try:
-                answer = f"done {attack()!r}"
-            except (OSError, ValueError, MemoryError, RuntimeError, KeyError) as error:
-                answer = f"refused {error!r}"
-            os.write(writer, answer.encode())
+            for name, attack in attacks.items():
+                before()
+                try:
+                    answer = f"done {attack()!r}"
+                except (OSError, ValueError, MemoryError, RuntimeError) as error:
+                    answer = f"refused {error!r}"
+                os.write(writer, f"{name}\t{answer}\0".encode())
 
         confined = self.start(report, writer, **limits)
         os.close(writer)
         with os.fdopen(reader, "rb") as answers:
-            assert confined.wait(20.0) is not None
-            return answers.read().decode()
+            assert confined.wait(40.0) is not None
+            lines = answers.read().decode().split("\0")[:-1]
+        return dict(line.split("\t", 1) for line in lines)
 
 
-@pytest.fixture(params=LEVELS)
-def room(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Room]:
-    level, abi = LEVELS[request.param]
-    if doctor.probe((level,)).level != level:
+def all_begin(answers: dict[str, str], word: str, attacks: dict[str, Any]) -> bool:
+    assert answers.keys() == attacks.keys()
+    others = {name: a for name, a in answers.items() if not a.startswith(word)}
+    return not others or pytest.fail(f"not {word}: {others}")
+
+
+@functools.cache
+def _offered(level: str) -> bool:
+    return doctor.probe((level,)).level == level
+
+
+def _make_room(level: str, abi: int | None, folder: Path, patch: Any) -> Iterator[Room]:
+    if not _offered(level):
         pytest.skip(f"this machine has no level {level!r}")
     if abi is not None:
-        monkeypatch.setattr(landlock, "abi", lambda: abi)
-    room = Room(level, tmp_path)
+        patch.setattr(landlock, "abi", lambda: abi)
+    room = Room(level, folder)
     yield room
     for confined in room.running:
         confined.kill()
+
+
+@pytest.fixture(params=["namespaces", "landlock"])
+def room(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Room]:
+    yield from _make_room(request.param, None, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=LEVELS)
+def older_room(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Room]:
+    """With the oldest Landlock as well, which does not know signals."""
+    yield from _make_room(*LEVELS[request.param], tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -167,21 +199,27 @@ def _pair(to: Listeners) -> object:
     return ends[0].send(b"the answers")
 
 
-NETWORK = [_tcp, _udp, _path, _abstract, _pair]
+NETWORK = {
+    "TCP": _tcp,
+    "UDP": _udp,
+    "a socket with a path": _path,
+    "an abstract socket": _abstract,
+    "a pair": _pair,
+}
 
 
-@pytest.mark.parametrize("send", NETWORK)
-def test_nothing_is_sent(
-    room: Room, listeners: Listeners, send: Callable[[Listeners], object]
-) -> None:
-    assert room.attack(lambda: send(listeners)).startswith("refused")
+def _senders(to: Listeners) -> dict[str, Attack]:
+    return {name: functools.partial(send, to) for name, send in NETWORK.items()}
 
 
-@pytest.mark.parametrize("send", NETWORK)
-def test_without_the_sandbox_it_is_sent(
-    open_room: Room, listeners: Listeners, send: Callable[[Listeners], object]
-) -> None:
-    assert open_room.attack(lambda: send(listeners)).startswith("done")
+def test_nothing_is_sent(room: Room, listeners: Listeners) -> None:
+    answers = room.attacks(_senders(listeners))
+    assert all_begin(answers, "refused", NETWORK)
+
+
+def test_without_the_sandbox_it_is_sent(open_room: Room, listeners: Listeners) -> None:
+    answers = open_room.attacks(_senders(listeners))
+    assert all_begin(answers, "done", NETWORK)
 
 
 def test_a_pair_of_streams_is_left_for_asyncio(room: Room) -> None:
@@ -230,32 +268,42 @@ FILES: dict[str, Callable[[Path], object]] = {
     "owner": lambda secret: os.chown(secret, os.getuid(), os.getgid()),
     "times": lambda secret: os.utime(secret, (0, 0)),
 }
-OWNERS_ONLY = {"mode", "owner", "times"}
+#: Without a sandbox these need to own the file, or root's power to read.
+OWNERS_ONLY = {"mode", "owner", "times", "program"}
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_files_outside_are_out_of_reach(room: Room, name: str) -> None:
+def _on(secret: Path, *names: str) -> dict[str, Attack]:
+    return {name: functools.partial(FILES[name], secret) for name in names or FILES}
+
+
+def test_files_outside_are_out_of_reach(room: Room) -> None:
     before = room.secret.stat()
-    assert room.attack(lambda: FILES[name](room.secret)).startswith("refused")
+    answers = room.attacks(_on(room.secret))
+    assert all_begin(answers, "refused", FILES)
     assert room.secret.stat() == before
     assert [path.name for path in room.outside.iterdir()] == ["secret"]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_without_the_sandbox_files_are_in_reach(open_room: Room, name: str) -> None:
-    if os.geteuid() == 0 and name in OWNERS_ONLY:
-        pytest.skip("run by root, the student's user does not own the file")
-    assert open_room.attack(lambda: FILES[name](open_room.secret)).startswith("done")
+def test_without_the_sandbox_files_are_in_reach(open_room: Room) -> None:
+    def restore() -> None:
+        for path in (*Path.cwd().iterdir(), *open_room.outside.glob("new")):
+            path.rmdir() if path.is_dir() else path.unlink()
+        if not open_room.secret.exists():
+            open_room.secret.touch()
+            open_room.secret.chmod(0o777)
+
+    names = set(FILES) - (OWNERS_ONLY if os.geteuid() == 0 else set())
+    attacks = _on(open_room.secret, *names)
+    assert all_begin(open_room.attacks(attacks, restore), "done", attacks)
 
 
-@pytest.mark.parametrize("name", ["write", "create", "remove", "truncate", "mode"])
-def test_what_may_be_read_may_not_be_written(room: Room, name: str) -> None:
-    def attack() -> object:
-        assert room.secret.read_text(encoding="utf-8") == "the solution"
-        return FILES[name](room.secret)
-
+def test_what_may_be_read_may_not_be_written(room: Room) -> None:
+    attacks = _on(room.secret, "write", "create", "remove", "truncate", "mode")
+    attacks["open"] = lambda: os.open(room.secret, os.O_RDONLY | os.O_TRUNC)
     read = (*interpreter_paths(), room.outside)
-    assert room.attack(attack, read=read).startswith("refused")
+    answer = room.attack(lambda: room.secret.read_bytes(), read=read)
+    assert answer == "done b'the solution'"
+    assert all_begin(room.attacks(attacks, read=read), "refused", attacks)
     assert room.secret.read_text(encoding="utf-8") == "the solution"
 
 
@@ -270,18 +318,14 @@ def test_the_packages_are_read_only(room: Room) -> None:
         new.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize(
-    "path", ["/etc/passwd", "/etc/hostname", "~", "/home", "/root"]
-)
-def test_nothing_else_of_the_machine_is_seen(room: Room, path: str) -> None:
-    there = Path(path).expanduser()
-
-    def look() -> object:
-        return list(there.iterdir()) if there.is_dir() else there.read_bytes()
-
-    answer = room.attack(look)
-    # Folders on the way to what may be read exist in the namespace's own root.
-    assert answer.startswith("refused")
+def test_nothing_else_of_the_machine_is_seen(room: Room) -> None:
+    attacks: dict[str, Attack] = {
+        path: functools.partial(Path(path).read_bytes)
+        for path in ("/etc/passwd", "/etc/hosts", "/sys/kernel/uevent_seqnum")
+    }
+    for folder in (Path.home(), Path("/home"), Path("/var"), room.outside.parent):
+        attacks[str(folder)] = functools.partial(os.listdir, folder)
+    assert all_begin(room.attacks(attacks), "refused", attacks)
 
 
 def test_the_working_folder_is_for_working(room: Room) -> None:
@@ -347,16 +391,16 @@ def test_several_cannot_take_it_together(room: Room, shared: bool) -> None:
             if os.fork() == 0:
                 break
         flags = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
-        memory = mmap.mmap(-1, 100 * MIB, flags | mmap.MAP_ANONYMOUS)
-        memory.write(bytes(100 * MIB))
-        time.sleep(20)
+        memory = mmap.mmap(-1, 60 * MIB, flags | mmap.MAP_ANONYMOUS)
+        memory.write(bytes(60 * MIB))
+        time.sleep(60)
 
-    assert room.start(take, memory_bytes=250 * MIB).wait(15.0) == Ended(-9, "memory")
+    assert room.start(take, memory_bytes=150 * MIB).wait(40.0) == Ended(-9, "memory")
 
 
 def test_memory_that_a_fork_shares_is_counted_once(room: Room) -> None:
     def share() -> None:
-        memory = b"x" * (150 * MIB)
+        memory = b"x" * (100 * MIB)
         children = [os.fork() for _ in range(1)]
         children += [os.fork() for _ in range(1)]
         time.sleep(0.5)
@@ -365,7 +409,7 @@ def test_memory_that_a_fork_shares_is_counted_once(room: Room) -> None:
             if child:
                 os.waitpid(child, 0)
 
-    assert room.start(share, memory_bytes=300 * MIB).wait(15.0) == Ended(0, "")
+    assert room.start(share, memory_bytes=200 * MIB).wait(40.0) == Ended(0, "")
 
 
 def test_a_fork_bomb_stops(room: Room) -> None:
@@ -380,14 +424,15 @@ def test_a_fork_bomb_stops(room: Room) -> None:
 
     answer = room.attack(bomb, processes=16)
     assert answer.startswith("done ")
-    assert 5 <= int(answer.split()[1]) <= 16
+    # An ordinary user's other processes count at level "landlock", and come and go.
+    assert 5 <= int(answer.split()[1]) <= 32
     # Threads count as well.
     assert "start new thread" in room.attack(_start_threads, processes=16)
 
 
 def _start_threads() -> None:
     for _ in range(100):
-        threading.Thread(target=time.sleep, args=(20,), daemon=True).start()
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 
 
 def test_a_file_has_a_limit(room: Room) -> None:
@@ -414,9 +459,9 @@ def test_many_files_have_a_limit_together(room: Room, unlinked: bool) -> None:
                 Path(str(number)).unlink()
             file.write(bytes(MIB))
             file.flush()
-        time.sleep(20)
+        time.sleep(60)
 
-    ended = room.start(fill, disk_bytes=8 * MIB).wait(15.0)
+    ended = room.start(fill, disk_bytes=8 * MIB).wait(40.0)
     # The folder in memory is full at once: the write fails, as does the function.
     assert ended == (Ended(1, "") if room.level == "namespaces" else Ended(-9, "disk"))
 
@@ -425,9 +470,9 @@ def test_many_empty_files_have_a_limit(room: Room) -> None:
     def fill() -> None:
         for number in range(12_000):
             Path(str(number)).touch()
-        time.sleep(20)
+        time.sleep(60)
 
-    ended = room.start(fill).wait(15.0)
+    ended = room.start(fill).wait(40.0)
     assert ended == (Ended(1, "") if room.level == "namespaces" else Ended(-9, "disk"))
 
 
@@ -437,9 +482,9 @@ def test_a_folder_that_hides_its_files_is_taken_for_full(room: Room) -> None:
 
     def hide() -> None:
         Path("hidden").mkdir(mode=0o300)
-        time.sleep(20)
+        time.sleep(60)
 
-    assert room.start(hide).wait(15.0) == Ended(-9, "disk")
+    assert room.start(hide).wait(40.0) == Ended(-9, "disk")
 
 
 def _busy_in_c() -> None:
@@ -475,14 +520,17 @@ def _crowd() -> None:
             time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    "function", [_busy_in_c, _busy_in_torch, _asleep, _deaf, _stopped, _crowd]
-)
-def test_time_is_up_for_everybody(room: Room, function: Attack) -> None:
+def test_time_is_up_for_everybody(older_room: Room) -> None:
+    def go() -> None:
+        for function in (_busy_in_torch, _asleep, _deaf, _stopped, _crowd):
+            if os.fork() == 0:
+                function()
+        _busy_in_c()
+
     reader, writer = os.pipe()
-    confined = room.start(function, writer)
+    confined = older_room.start(go, writer)
     os.close(writer)
-    assert confined.wait(0.1) is None
+    assert confined.wait(0.3) is None
     assert confined.kill() == Ended(-9, "killed")
     assert _nobody_holds(reader)
     assert not Path(f"/proc/{confined.pid}").exists()
@@ -493,12 +541,12 @@ def _nobody_holds(reader: int) -> bool:
     with os.fdopen(reader, "rb") as file:
         poll = select.poll()
         poll.register(file, select.POLLIN)
-        return dict(poll.poll(3000)).get(file.fileno()) == select.POLLHUP
+        return dict(poll.poll(20_000)).get(file.fileno()) == select.POLLHUP
 
 
 def test_processor_time_has_a_limit(room: Room) -> None:
     confined = room.start(_busy_in_c, cpu_seconds=1)
-    assert confined.wait(15.0) == Ended(-signal.SIGXCPU, "processor time")
+    assert confined.wait(40.0) == Ended(-signal.SIGXCPU, "processor time")
 
 
 # --- survivors -----------------------------------------------------------------------
@@ -521,34 +569,34 @@ def _runner() -> None:
     """Is never there when somebody looks: each process lives for one fork."""
     if os.fork() == 0:
         os.setsid()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             if os.fork():
                 os._exit(0)
 
 
-@pytest.mark.parametrize("function", [_daemon, _stopped_child, _runner])
 @pytest.mark.parametrize("end", ["of itself", "killed", "caller ends"])
-def test_nobody_survives(room: Room, function: Attack, end: str) -> None:
+def test_nobody_survives(older_room: Room, end: str) -> None:
     reader, writer = os.pipe()
 
     def go() -> None:
-        function()
+        for function in (_daemon, _stopped_child, _runner):
+            function()
         if end != "of itself":
-            time.sleep(20)
+            time.sleep(60)
 
     if end == "caller ends":
         caller = os.fork()
         if caller == 0:
-            room.start(go, writer)
+            older_room.start(go, writer)
             time.sleep(0.1)
             os._exit(0)
         os.waitpid(caller, 0)
     else:
-        confined = room.start(go, writer)
+        confined = older_room.start(go, writer)
     os.close(writer)
     if end == "of itself":
-        assert confined.wait(15.0) == Ended(0, "")
+        assert confined.wait(40.0) == Ended(0, "")
     elif end == "killed":
         assert confined.wait(0.1) is None
         confined.kill()
@@ -562,10 +610,10 @@ def test_the_keeper_killed_from_outside_takes_all_along(room: Room) -> None:
     if room.level != "namespaces":
         pytest.skip("without a namespace the keeper's death frees its grandchildren")
     reader, writer = os.pipe()
-    confined = room.start(lambda: (_daemon(), time.sleep(20)), writer)
+    confined = room.start(lambda: (_daemon(), time.sleep(60)), writer)
     os.close(writer)
     os.kill(confined.pid, signal.SIGKILL)
-    assert confined.wait(15.0) == Ended(-9, "killed")
+    assert confined.wait(40.0) == Ended(-9, "killed")
     assert _nobody_holds(reader)
 
 
@@ -605,78 +653,88 @@ def _programs(pid: int) -> dict[str, Attack]:
     }
 
 
-PROGRAMS = tuple(_programs(0))
+def test_the_caller_is_out_of_reach(older_room: Room) -> None:
+    attacks = _programs(os.getpid())
+    if older_room.level == "namespaces":
+        # There are the keeper and the student's process; no number is the caller's.
+        numbers = older_room.attack(
+            lambda: sorted(int(p.name) for p in Path("/proc").glob("[0-9]*"))
+        )
+        assert numbers == "done [1, 2]"
+        if os.getpid() <= 2:
+            pytest.skip("the caller's number happens to be one of theirs")
+    assert all_begin(older_room.attacks(attacks), "refused", attacks)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_the_caller_is_out_of_reach(room: Room, name: str) -> None:
-    attack = _programs(os.getpid())[name]
-    assert room.attack(attack).startswith("refused")
+def test_the_keeper_is_out_of_reach(older_room: Room) -> None:
+    def signal_process_1() -> None:
+        for number in signal.valid_signals():
+            os.kill(1, number)
+        time.sleep(0.05)
+        raise PermissionError(f"process {os.getppid()} did not hear it")
+
+    def attack(name: str) -> object:
+        return _programs(os.getppid())[name]()  # who the keeper is, its child knows
+
+    attacks: dict[str, Attack] = {
+        name: functools.partial(attack, name) for name in _programs(os.getpid())
+    }
+    if older_room.level == "namespaces":
+        attacks = {n: a for n, a in attacks.items() if not n.startswith("signal")}
+        attacks["signal"] = signal_process_1
+    assert all_begin(older_room.attacks(attacks), "refused", attacks)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_the_keeper_is_out_of_reach(room: Room, name: str) -> None:
-    def attack() -> object:
-        keeper = os.getppid()
-        if room.level == "namespaces" and name.startswith("signal"):
-            # Process 1 may be signalled, and does not hear it.
-            os.kill(keeper, signal.SIGKILL)
-            os.kill(keeper, signal.SIGTERM)
-            time.sleep(0.05)
-            raise PermissionError(f"{os.getppid()} is still there")
-        return _programs(keeper)[name]()
-
-    assert room.attack(attack).startswith("refused")
-
-
-@pytest.mark.parametrize("name", ["signal", "limits", "processors", "priority"])
-def test_without_the_sandbox_they_are_in_reach(open_room: Room, name: str) -> None:
+def test_without_the_sandbox_they_are_in_reach(open_room: Room) -> None:
     if os.geteuid() == 0:
         pytest.skip("run by root, the student's user may not touch root's processes")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as victim:
-        answer = open_room.attack(_programs(victim.pid)[name])
+        attacks = _programs(victim.pid)
+        for name in ("trace", "memory", "/proc/mem"):  # depends on the machine
+            del attacks[name]
+        answers = open_room.attacks(attacks)
         victim.kill()
-    assert answer.startswith("done")
+    assert all_begin(answers, "done", attacks)
 
 
-def test_a_signal_to_everybody_reaches_nobody(room: Room) -> None:
-    # Signal 0 only asks. It fails if there is nobody that the sender might signal.
-    assert room.attack(lambda: os.kill(-1, 0)).startswith("refused")
+def test_a_signal_to_everybody_reaches_nobody(older_room: Room) -> None:
+    # This signal harms nobody if the sandbox leaks.
+    heard: list[int] = []
+    before = signal.signal(signal.SIGCONT, lambda number, frame: heard.append(number))
+    try:
+        older_room.attack(lambda: os.kill(-1, signal.SIGCONT))
+        time.sleep(0.05)
+    finally:
+        signal.signal(signal.SIGCONT, before)
+    assert not heard
 
 
 def test_a_signal_to_itself_arrives(room: Room) -> None:
     confined = room.start(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert confined.wait(15.0) == Ended(-signal.SIGTERM, "")
+    assert confined.wait(40.0) == Ended(-signal.SIGTERM, "")
 
 
 # --- no way back ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["RLIMIT_AS", "RLIMIT_NPROC", "RLIMIT_FSIZE"])
-def test_limits_cannot_be_raised(room: Room, name: str) -> None:
-    kind = getattr(resource, name)
+def test_there_is_no_way_back(room: Room) -> None:
     infinite = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    assert room.attack(lambda: resource.setrlimit(kind, infinite)).startswith("refused")
-
-
-@pytest.mark.parametrize(
-    "attack",
-    [
-        lambda: kernel.call("unshare", 0x10000000),
-        lambda: kernel.call("clone", 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0),
-        lambda: kernel.call("clone3", 0, 0),
-        lambda: kernel.call("io_uring_setup", 1, 0),
-        lambda: kernel.call("memfd_create", b"x", 0),
-        lambda: kernel.call("keyctl", 0, 0, 0, 0, 0),
-        lambda: kernel.call("shmget", 0, 4096, 0o1600),
-        lambda: kernel.call("mount", b"tmpfs", b".", b"tmpfs", 0, 0),
-        lambda: os.setuid(0),
-        lambda: os.chroot("."),
-    ],
-)
-def test_there_is_no_way_back(room: Room, attack: Attack) -> None:
-    if os.geteuid() != 0 or room.level != "none":
-        assert room.attack(attack).startswith("refused")
+    attacks: dict[str, Attack] = {
+        "unshare": lambda: kernel.call("unshare", 0x10000000),
+        "clone": lambda: kernel.call("clone", 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0),
+        "clone3": lambda: kernel.call("clone3", 0, 0),
+        "io_uring": lambda: kernel.call("io_uring_setup", 1, 0),
+        "memfd": lambda: kernel.call("memfd_create", b"x", 0),
+        "keys": lambda: kernel.call("keyctl", 0, 0, 0, 0, 0),
+        "shared memory": lambda: kernel.call("shmget", 0, 4096, 0o1600),
+        "mount": lambda: kernel.call("mount", b"tmpfs", b".", b"tmpfs", 0, 0),
+        "root": lambda: os.setuid(0),
+        "chroot": lambda: os.chroot("."),
+    }
+    for name in ("RLIMIT_AS", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_CPU"):
+        kind = getattr(resource, name)
+        attacks[name] = functools.partial(resource.setrlimit, kind, infinite)
+    assert all_begin(room.attacks(attacks), "refused", attacks)
 
 
 # --- what must still work ------------------------------------------------------------
@@ -719,7 +777,7 @@ def test_a_socket_that_is_handed_over_talks(room: Room) -> None:
         theirs.close()
         ours.sendall(b"hello")
         assert ours.recv(100) == b"HELLO"
-        assert confined.wait(15.0) == Ended(0, "")
+        assert confined.wait(40.0) == Ended(0, "")
         assert ours.recv(100) == b""  # nobody else had kept it
 
 
@@ -862,6 +920,8 @@ def test_all_this_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) 
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         command = [sys.executable, "-m", "pytest", "-q", "-x", __file__]
+        # Without those that have nothing to do with who runs them.
+        command += ["-k", "not (torch or numbers or filter or processor or broken)"]
         command += ["-p", "no:cacheprovider", f"--basetemp={folder}/base"]
         environment = {**os.environ, "HOME": folder, "TMPDIR": folder}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -874,4 +934,6 @@ def test_all_this_as_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) 
             text=True,
             timeout=120,
         )
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    assert run.returncode == 0, run.stdout[-6000:]
+    assert int(re.findall(r"(\d+) passed", run.stdout)[0]) > 60
+    print(run.stdout[-800:])
