@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 #: A notebook of 20 MiB has megabytes of plots in it; the text of one takes 100 kB.
 MAX_FILE = 20 << 20
@@ -48,8 +48,8 @@ BOMB = (
     f"would unpack to more than {MAX_RATIO} times its size, or to more than is "
     "accepted, so it was not opened"
 )
-CROWDED = "holds more files than are accepted; hand in the notebook alone"
-BROKEN = "is damaged or incomplete and cannot be opened; pack and hand it in again"
+CROWDED = "holds more files than are accepted"
+BROKEN = "is damaged or incomplete"
 
 
 class Unreadable(ValueError):
@@ -200,7 +200,7 @@ def _read_file(path: Path) -> bytes:
 
 @contextmanager
 def _unpacked(
-    file: IO[bytes], size: int, total: int, members: int
+    file: io.BufferedIOBase, size: int, total: int, members: int
 ) -> Iterator[Contents]:
     # zipfile, tarfile and the decompressors raise a dozen kinds of exception, and not
     # all of them on purpose, on an archive that was made to be broken.
@@ -209,7 +209,7 @@ def _unpacked(
             magic = file.read(6)
             file.seek(0)
             if not magic:
-                contents = Contents([], "is empty (0 bytes); hand it in again")
+                contents = Contents([], "is empty (0 bytes)")
             elif magic.startswith(b"PK"):
                 archive = stack.enter_context(zipfile.ZipFile(file))
                 contents = _zip_contents(archive, total, members)
@@ -281,7 +281,9 @@ class _Tape:
     and seek backwards for ever.
     """
 
-    def __init__(self, file: IO[bytes], size: int, total: int, magic: bytes) -> None:
+    def __init__(
+        self, file: io.BufferedIOBase, size: int, total: int, magic: bytes
+    ) -> None:
         self.file: Any = file
         self.end, self.too_far = min(total, max(SMALL, MAX_RATIO * size)), BOMB
         if magic.startswith(b"\x1f\x8b"):

@@ -6,6 +6,7 @@ downloads of Moodle and Canvas, and zips and tars of any of these. Everybody get
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,6 +127,7 @@ def _submission(
     except Malformed as error:
         return replace(empty, reason=str(error))
     except Exception:  # a batch is not given up for one student
+        logging.getLogger(__name__).exception("%s could not be prepared", path)
         return replace(empty, reason=STUMBLED)
     repairs = (*notes, *of_reading, *of_mending)
     return replace(empty, notebook=notebook, reason="", repairs=repairs)
@@ -146,7 +148,9 @@ def _out_of_archive(
     """The notebook in a student's archive. Archives inside that one stay closed."""
     with opened_of_student(data) as contents:
         if contents.broken:
-            raise Malformed(f"{listed([name])} {contents.broken}.")
+            raise Malformed(
+                f"{listed([name])} {contents.broken}. Hand in the notebook itself."
+            )
         item, notes = notebook_inside(contents.items, assignment)
         if item is None:
             deeper = any(is_archive(inner.name) for inner in contents.items)

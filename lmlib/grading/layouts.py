@@ -259,7 +259,9 @@ def _stem(name: str) -> str:
     for suffix in SUFFIXES:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
-    return _NOTEBOOK.sub("", name) if is_notebook(name) else name.rpartition(".")[0]
+    if is_notebook(name):
+        return _NOTEBOOK.sub("", name)
+    return name.rpartition(".")[0] or name
 
 
 def _without(assignment: str, stem: str) -> str:

@@ -317,6 +317,8 @@ class _Mending:
         parts = self.assignment.parts
         missing = [name for name in self.assignment.answers if name not in self.text]
         self._say(missing, "was not in the notebook, so there is no answer to grade")
+        empty = [name for name, text in self.text.items() if not text.strip()]
+        self._say(empty, "was empty, so there is no answer to grade")
         locked = defaultdict(list)
         for i, name in self.part_of.items():
             if not parts[name].is_answer:
