@@ -25,17 +25,10 @@ c.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
 # A test cell that a student deleted is put back, and fails, instead of vanishing.
 c.OverwriteCells.add_missing_cells = True
 
-# Importing torch takes seconds on a slow machine; a loop that never ends is stopped.
-c.Execute.timeout = 60
-c.Execute.error_on_timeout = {
-    "ename": "TimeoutError",
-    "evalue": "this cell ran for more than 60 seconds",
-    "traceback": ["TimeoutError: this cell ran for more than 60 seconds"],
-}
-
-# The hidden inputs differ from student to student.
+# Student code runs confined, apart from the tests, and each with its own hidden inputs;
+# a loop that never ends is stopped after ExecuteConfined.timeout seconds.
 c.Autograde.autograde_preprocessors = [
-    "lmlib.grading.nbgrader_hooks.ExecuteForStudent",
+    "lmlib.grading.nbgrader_hooks.ExecuteConfined",
     "nbgrader.preprocessors.IgnorePattern",
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",

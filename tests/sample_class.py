@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,33 +200,73 @@ MARKS = {
 }
 
 
+# Answers that try something, to the one exercise; all others are right.
+HOSTILE = {
+    "loops": "def sinusoidal_positions(n, d_model):\n    while True: pass",
+    "ends-the-process": "import os\ndef sinusoidal_positions(n, d_model): os._exit(0)",
+    "agrees-with-all": """
+class Agree:
+    def __eq__(self, other): return True
+    def __bool__(self): return True
+    def __getattr__(self, name): return Agree()
+    def __call__(self, *args, **options): return Agree()
+def sinusoidal_positions(n, d_model): return Agree()
+""",
+    "patches-check": """
+import lmlib.grading
+def check(*args, **options): return 100.0
+lmlib.grading.check = check
+lmlib.grading.checks.check = check
+def sinusoidal_positions(n, d_model): return 0
+""",
+}
+HOSTILE_MARKS = [*FULL[:6], 0, *FULL[7:]]
+
+
+def hostile() -> dict[str, NotebookNode]:
+    """Every hostile submission by the name of its student."""
+    return {
+        student: fill(solution() | {"sinusoidal_positions": answer})
+        for student, answer in HOSTILE.items()
+    }
+
+
 # -- Grading --------------------------------------------------------------------------
 
 
-def grade(course: Path, students: list[str] | None = None) -> dict[str, list[float]]:
-    """Run nbgrader's four commands on the class in `course`, a folder made anew.
+def autograde(
+    course: Path, notebooks: dict[str, NotebookNode], *options: str
+) -> dict[str, list[float]]:
+    """Run `nbgrader autograde` on a class in `course`, a folder made anew.
 
     Returns:
         For each student the points by exercise, as the gradebook has them.
     """
     shutil.rmtree(course, ignore_errors=True)
-    chosen = {
-        s: n for s, n in submissions().items() if students is None or s in students
-    }
-    for student, notebook in chosen.items():
+    for student, notebook in notebooks.items():
         folder = course / "submitted" / student / ASSIGNMENT
         folder.mkdir(parents=True)
         nbformat.write(notebook, folder / f"{ASSIGNMENT}.ipynb")
     assignment.write_source(SOLUTION, course / "source")
-    for command in (
-        ["generate_assignment", ASSIGNMENT, "--create", "--force"],
-        ["autograde", ASSIGNMENT, "--create"],
-        ["generate_feedback", ASSIGNMENT],
-        ["export", "--to", str(course / "marks.csv")],
-    ):
-        print(f"nbgrader {' '.join(command[:2])} …", file=sys.stderr)
-        assignment.nbgrader(*command, course=course)
-    return {student: marks(course, student) for student in chosen}
+    nbgrader(course, "generate_assignment", ASSIGNMENT, "--create", "--force")
+    seconds = nbgrader(course, "autograde", ASSIGNMENT, "--create", *options)
+    each = f"{seconds / len(notebooks):.1f} seconds a submission"
+    print(f"{len(notebooks)} submissions, {each}", file=sys.stderr)
+    return {student: marks(course, student) for student in notebooks}
+
+
+def publish(course: Path) -> None:
+    """Feedback pages, and marks.csv."""
+    nbgrader(course, "generate_feedback", ASSIGNMENT)
+    nbgrader(course, "export", "--to", str(course / "marks.csv"))
+
+
+def nbgrader(course: Path, *command: str) -> float:
+    """Run one of nbgrader's commands; the seconds it took."""
+    print(f"nbgrader {' '.join(command[:2])} …", file=sys.stderr)
+    began = time.monotonic()
+    assignment.nbgrader(*command, course=course)
+    return time.monotonic() - began
 
 
 def marks(course: Path, student: str) -> list[float]:
@@ -258,7 +299,8 @@ def table(points: dict[str, list[float]]) -> str:
 
 def main() -> None:
     course = assignment.ROOT / "_build" / "sample-class"
-    points = grade(course)
+    points = autograde(course, submissions())
+    publish(course)
     print(table(points))
     wrong = [student for student in points if points[student] != MARKS[student]]
     print(f"\nFeedback pages and gradebook.db: {course.relative_to(assignment.ROOT)}/")

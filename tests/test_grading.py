@@ -15,7 +15,11 @@ def course(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def points(course):
-    return sample_class.grade(course)
+    """Of the class and of hostile students among it."""
+    class_ = sample_class.submissions() | sample_class.hostile()
+    points = sample_class.autograde(course, class_, "--ExecuteConfined.timeout=10")
+    sample_class.publish(course)
+    return points
 
 
 def feedback(course, student: str) -> str:
@@ -30,8 +34,13 @@ def test_marks_are_exactly_the_expected_ones(points, student):
 
 
 def test_class_is_large_enough_and_complete(points):
-    assert len(points) >= 12
-    assert set(points) == set(sample_class.MARKS)
+    assert len(sample_class.MARKS) >= 12
+    assert set(points) == {*sample_class.MARKS, *sample_class.HOSTILE}
+
+
+@pytest.mark.parametrize("student", sample_class.HOSTILE)
+def test_hostile_answer_costs_its_own_points_and_no_others(points, student):
+    assert points[student] == sample_class.HOSTILE_MARKS
 
 
 def test_export_agrees_with_the_gradebook(points, course):
@@ -46,6 +55,18 @@ def test_feedback_names_the_mistake(course):
     text = feedback(course, "classic-mistakes")
     assert "You left out the division by √d_k" in text
     assert "You masked after the softmax" in text
+
+
+@pytest.mark.usefixtures("points")
+@pytest.mark.parametrize(
+    ("student", "reason"),
+    [
+        ("loops", "Your code ran for too long."),
+        ("ends-the-process", "Your code ended the process"),
+    ],
+)
+def test_feedback_says_why_a_test_has_no_result(course, student, reason):
+    assert feedback(course, student).count(reason) == 1
 
 
 @pytest.mark.usefixtures("points")

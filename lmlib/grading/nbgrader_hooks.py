@@ -1,14 +1,99 @@
 """What this course adds to nbgrader; see nbgrader_config.py."""
 
+import atexit
+import functools
+import os
 from typing import Any
 
+from nbformat import NotebookNode, v4
 from nbgrader import utils
-from nbgrader.preprocessors import Execute
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Float
+
+from lmlib.grading import examiner
+from lmlib.grading.forkserver import Forkserver
+from lmlib.grading.gradebook import outputs
+from lmlib.grading.intake import Submission
 
 
-class ExecuteForStudent(Execute):  # type: ignore[misc]  # nbgrader is untyped
-    """Run a submission with the student's name in LMLIB_STUDENT, for hidden inputs."""
+class ExecuteConfined(NbGraderPreprocessor):  # type: ignore[misc]  # untyped
+    """Grade a submission with the engine of `lmlib grade`, instead of in a kernel.
 
-    def preprocess(self, nb: Any, resources: Any, km: Any = None) -> Any:
-        with utils.setenv(LMLIB_STUDENT=resources["nbgrader"]["student"]):
-            return super().preprocess(nb, resources, km)
+    Student code runs confined, in a process without the tests; a test cell gets the
+    outputs from which nbgrader reads its points. What the tests are comes from the
+    gradebook, never from the notebook that was handed in.
+
+    Notebooks that nbgrader itself refuses before this (metadata that does not validate,
+    a test turned into an answer, not JSON at all) get no mark and an error in its log.
+    They are for `lmlib grade`, whose intake mends them or says what is wrong.
+
+    Raises:
+        RuntimeError: nothing on this machine confines student code. LMLIB_UNSAFE=1 in
+            the environment runs it all the same.
+    """
+
+    timeout = Float(30.0, help="Seconds for one cell, and for one test.").tag(
+        config=True
+    )
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        about = resources["nbgrader"]
+        source = source_cells(about["db_url"], about["assignment"], about["notebook"])
+        submission = Submission(about["student"], about["assignment"], nb)
+        limits = examiner.Limits(self.timeout, self.timeout, 10 * self.timeout)
+        # The hidden inputs differ from student to student.
+        os.environ["LMLIB_STUDENT"] = about["student"]
+        try:
+            with forkserver().connect() as client:
+                record = examiner.examine_submission(submission, source, client, limits)
+        finally:
+            del os.environ["LMLIB_STUDENT"]
+        results = {result.grade_id: result for result in record.cells}
+        for cell in nb.cells:
+            if cell.cell_type != "code":
+                continue
+            cell.outputs, cell.execution_count = [], None
+            if utils.is_grade(cell) and not utils.is_solution(cell):
+                cell.outputs = outputs(results[cell.metadata.nbgrader.grade_id])
+        self.log.info(
+            "%s: %g of %g points in %.1f seconds",
+            record.student,
+            record.points,
+            record.max_points,
+            record.seconds,
+        )
+        return nb, resources
+
+
+def source_cells(db_url: str, assignment: str, notebook: str) -> NotebookNode:
+    """The instructor's code cells as `nbgrader generate_assignment` kept them."""
+    with Gradebook(db_url) as gradebook:
+        found = gradebook.find_notebook(notebook, assignment)
+        points = {cell.name: cell.max_score for cell in found.grade_cells}
+        solutions = {cell.name for cell in found.solution_cells}
+        cells = []
+        for kept in found.source_cells:
+            if kept.cell_type != "code":
+                continue
+            cell = v4.new_code_cell(kept.source)
+            cell.metadata.nbgrader = NotebookNode(
+                grade_id=kept.name,
+                grade=kept.name in points,
+                solution=kept.name in solutions,
+                locked=kept.locked,
+                points=points.get(kept.name),
+            )
+            cells.append(cell)
+    return v4.new_notebook(cells=cells)
+
+
+@functools.cache
+def forkserver() -> Forkserver:
+    """One for all submissions of this process, started for the first of them."""
+    try:
+        server = Forkserver(unsafe=os.environ.get("LMLIB_UNSAFE") == "1")
+    except RuntimeError as error:
+        raise RuntimeError(f"{error}; for nbgrader that is LMLIB_UNSAFE=1") from None
+    atexit.register(server.close)
+    return server
