@@ -227,6 +227,18 @@ def test_search_shows_excerpts_when_served(site: Path, page: Page):
         server.shutdown()
 
 
+def test_navigation_and_search_open_on_a_phone(site: Path, page: Page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto((site / "index.html").as_uri())
+    page.locator(".primary-toggle:visible").click()
+    page.locator("dialog[open] a", has_text="Glossary").click()
+    page.wait_for_url("**/glossary.html")
+    page.locator(".search-button:visible").click()
+    page.locator("dialog[open] input[type=search]").fill("attention")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=attention")
+
+
 # -- The checker: it finds each fault, and none on a good page -----------------------
 
 GOOD = (
