@@ -33,7 +33,7 @@ test: $(READY)  ## style, types and the whole test suite
 	$(BIN)/python -m pytest
 
 exercises: $(READY)  ## regenerate exercises/ from solutions/
-	$(BIN)/python -m lmlib.grading.assignment solutions exercises
+	$(BIN)/python -m lmlib.grading.assignment
 
 grade: $(READY)  ## grade the sample class with nbgrader and print the marks
 	$(BIN)/python -m tests.sample_class

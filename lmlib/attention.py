@@ -49,7 +49,8 @@ def attention_weights(
 
     Raises:
         TypeError: `mask` is neither boolean nor floating point.
-        ValueError: `mask` does not broadcast to the shape of `scores`.
+        ValueError: `mask` does not broadcast to the shape of `scores`, or has fewer
+            than two dimensions.
     """
     if mask is None:
         return scores.softmax(dim=-1)
@@ -117,8 +118,13 @@ def combine_masks(*masks: Mask | None) -> Mask | None:
 
     Boolean masks are combined by *and*; as soon as one is floating point, the result
     is. None stands for a mask that blocks nothing.
+
+    Raises:
+        TypeError: one of the masks is neither boolean nor floating point.
     """
     given = [mask for mask in masks if mask is not None]
+    for mask in given:
+        _check_mask_dtype(mask)
     if not given:
         return None
     combined = given[0]
@@ -171,7 +177,9 @@ class MultiHeadAttention(nn.Module):
         d_context: features of a position of `context`; d_model by default.
         bias: whether the four projections have a bias.
         dropout: probability of dropping an attention weight in training.
-        rotate: applied to the split queries and keys, such as `lmlib.positions.Rotary`.
+        rotate: called with the split queries (or keys) and their positions, such as
+            `lmlib.positions.Rotary`. As in `causal_mask`, the queries are the *last*
+            positions of the context.
 
     Raises:
         ValueError: n_heads does not divide d_model, or n_kv_heads n_heads.
@@ -186,7 +194,7 @@ class MultiHeadAttention(nn.Module):
         d_context: int | None = None,
         bias: bool = True,
         dropout: float = 0.0,
-        rotate: Callable[[Tensor], Tensor] | None = None,
+        rotate: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         _check_divides(n_heads, d_model, "n_heads", "d_model")
@@ -248,11 +256,20 @@ class MultiHeadAttention(nn.Module):
                     f"{name} must have shape (batch, positions, {layer.in_features}), "
                     f"got {tuple(got.shape)}"
                 )
+        if x.shape[0] != context.shape[0]:
+            raise ValueError(
+                f"x and context must have the same batch; got x {tuple(x.shape)}, "
+                f"context {tuple(context.shape)}"
+            )
         query = split_heads(self.query(x), self.n_heads)
         key = split_heads(self.key(context), self.n_kv_heads)
         value = split_heads(self.value(context), self.n_kv_heads)
         if self.rotate is not None:
-            query, key = self.rotate(query), self.rotate(key)
+            n_query, n_key = query.shape[-2], key.shape[-2]
+            query = self.rotate(
+                query, torch.arange(n_key - n_query, n_key, device=x.device)
+            )
+            key = self.rotate(key, torch.arange(n_key, device=x.device))
         return query, key, value
 
 
@@ -270,22 +287,33 @@ def _check_shapes(query: Tensor, key: Tensor, value: Tensor) -> None:
         raise ValueError(f"query and key must have the same d_k (last); got {shapes}")
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(f"there must be one value per key; got {shapes}")
+    try:
+        torch.broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
+    except RuntimeError:
+        raise ValueError(
+            f"the leading dimensions must broadcast; got {shapes}"
+        ) from None
 
 
-def _check_mask(mask: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
+def _check_mask_dtype(mask: Tensor) -> None:
     if mask.dtype != torch.bool and not mask.is_floating_point():
         raise TypeError(
             "mask must be boolean (True = may attend) or floating point (added to the "
             f"scores), got {mask.dtype}; a mask of 0 and 1 needs .bool()"
         )
+
+
+def _check_mask(mask: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
+    _check_mask_dtype(mask)
     try:
-        fits = torch.broadcast_shapes(mask.shape, shape) == torch.Size(shape)
+        same = torch.broadcast_shapes(mask.shape, shape) == torch.Size(shape)
+        fits = same and mask.ndim >= 2
     except RuntimeError:
         fits = False
     if not fits:
         raise ValueError(
-            f"mask of shape {tuple(mask.shape)} does not broadcast to the scores' "
-            f"shape {tuple(shape)} (…, query, key)"
+            f"mask of shape {tuple(mask.shape)} must have two dimensions or more and "
+            f"broadcast to the scores' shape {tuple(shape)} (…, query, key)"
         )
 
 

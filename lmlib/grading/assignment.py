@@ -1,0 +1,186 @@
+"""From one source to what a student gets: solutions/ → nbgrader's source → exercises/.
+
+The source of an assignment is a text file that Jupyter opens as a notebook (jupytext's
+`py:percent`). Its cells say what they are in one word, and the rest comes from the
+registry of exercises:
+
+    # %% [markdown] exercise="attention_weights"     the statement; title, points,
+                                                     minutes and hints are added
+    # %% solution="attention_weights"                the student's cell
+    # %% test="attention_weights"                    visible and hidden tests, locked
+    # %% given="plot"                                code that students run, locked
+
+Inside, `### BEGIN SOLUTION` and `### BEGIN HIDDEN TESTS` are nbgrader's own marks, and
+it is nbgrader that takes them out.
+
+    python -m lmlib.grading.assignment             regenerate exercises/
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from lmlib.grading.exercise import Exercise
+from lmlib.grading.exercises import find_exercise
+
+ROOT = Path(__file__).parents[2]
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def read_source(path: Path) -> NotebookNode:
+    """The assignment at `path` as a notebook with nbgrader's metadata.
+
+    Raises:
+        ValueError: a cell names an exercise that does not exist, an exercise lacks its
+            statement, solution or tests, or two cells have the same name.
+    """
+    section = path.stem.split("-")[0]
+    notebook = jupytext.read(path, fmt="py:percent")
+    notebook.metadata = NotebookNode(
+        kernelspec=KERNEL, language_info={"name": "python"}
+    )
+    seen: dict[str, str] = {}
+    for position, cell in enumerate(notebook.cells):
+        roles = {"exercise", "solution", "test", "given"} & set(cell.metadata)
+        if len(roles) > 1:
+            raise ValueError(
+                f"{path}, cell {position}: one role only, got {sorted(roles)}"
+            )
+        role = roles.pop() if roles else "text"
+        name = cell.metadata.get(role, f"cell_{position:02d}")
+        cell.metadata = NotebookNode()
+        grade_id = {"solution": name, "text": name}.get(role, f"{role}_{name}")
+        if grade_id in seen:
+            raise ValueError(f"{path}: two cells are named {grade_id}")
+        seen[grade_id] = role
+        cell.id = grade_id.replace(".", "-")
+        if role == "text":
+            continue
+        points = None
+        if role != "given":
+            exercise = find_exercise(f"{section}/{name}")
+            if role == "exercise":
+                number = sum(role == "exercise" for role in seen.values())
+                cell.source = statement(exercise, number, cell.source)
+            if role == "test":
+                points = exercise.points
+        cell.metadata.nbgrader = nbgrader_metadata(grade_id, role, points)
+        cell.metadata.nbgrader.cell_type = cell.cell_type
+    for name in [n for n, role in seen.items() if role == "solution"]:
+        missing = [r for r in ("exercise", "test") if f"{r}_{name}" not in seen]
+        if missing:
+            raise ValueError(
+                f"{path}: {name} has a solution but no {' and '.join(missing)}"
+            )
+    return notebook
+
+
+def nbgrader_metadata(grade_id: str, role: str, points: int | None) -> NotebookNode:
+    """Version 3 of nbgrader's cell metadata."""
+    metadata = NotebookNode(
+        schema_version=3,
+        grade_id=grade_id,
+        grade=points is not None,
+        solution=role == "solution",
+        locked=role != "solution",
+        task=False,
+    )
+    if points is not None:
+        metadata.points = points
+    return metadata
+
+
+def statement(exercise: Exercise, number: int, text: str) -> str:
+    """An exercise's statement with its title, its cost in time, and its hints."""
+    dots = "●" * exercise.difficulty + "○" * (5 - exercise.difficulty)
+    lines = [
+        f"## {number}. {exercise.title}",
+        "",
+        f"`{exercise.short_name}` · {exercise.points} points · "
+        f"difficulty {dots} · about {exercise.minutes} minutes",
+        "",
+        text.strip(),
+    ]
+    for i, hint in enumerate(exercise.hints, 1):
+        of = f" {i} of {len(exercise.hints)}" if len(exercise.hints) > 1 else ""
+        lines += [
+            "",
+            f"<details><summary>Hint{of}</summary>",
+            "",
+            hint,
+            "",
+            "</details>",
+        ]
+    return "\n".join(lines)
+
+
+def write_source(solution: Path, source_directory: Path) -> Path:
+    """Write the notebook of `solution` to where nbgrader looks for it."""
+    target = source_directory / solution.stem / f"{solution.stem}.ipynb"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    nbformat.write(read_source(solution), partial)
+    partial.replace(target)
+    return target
+
+
+def nbgrader(*arguments: str, course: Path) -> None:
+    """Run nbgrader with this project's configuration in the folder `course`.
+
+    Raises:
+        RuntimeError: nbgrader failed; the message is the end of its log.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "LMLIB_COURSE": str(course)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        log = (done.stdout + done.stderr)[-3000:]
+        raise RuntimeError(f"nbgrader {' '.join(arguments)} failed:\n{log}")
+
+
+def release(solution: Path, exercises: Path, course: Path) -> Path:
+    """Make what a student gets, with `nbgrader generate_assignment`.
+
+    The assignment is also entered into the gradebook of `course`, so that submissions
+    can be graded there.
+    """
+    write_source(solution, course / "source")
+    nbgrader("generate_assignment", solution.stem, "--create", "--force", course=course)
+    made = course / "release" / solution.stem / f"{solution.stem}.ipynb"
+    target = exercises / solution.stem / made.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    shutil.copyfile(made, partial)
+    partial.replace(target)
+    return target
+
+
+def solutions() -> list[Path]:
+    """The sources of all assignments, in the order of their sections."""
+    return sorted((ROOT / "solutions").glob("*/*.py"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Regenerate exercises/ from solutions/."
+    )
+    parser.add_argument("--exercises", type=Path, default=ROOT / "exercises")
+    parser.add_argument("--course", type=Path, default=ROOT / "course")
+    arguments = parser.parse_args()
+    for solution in solutions():
+        print(release(solution, arguments.exercises, arguments.course.resolve()))
+
+
+if __name__ == "__main__":
+    main()

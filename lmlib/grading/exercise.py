@@ -1,0 +1,132 @@
+"""An exercise is data: a reference, inputs, properties, and mistakes that have names.
+
+The same misconceptions serve twice. When a student's function fails and one of them
+gives the same outputs, the student reads its explanation. And the tests of this project
+take each of them for a submission, which the hidden inputs have to reject.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the student's function, and what it tries, in a few words."""
+
+    args: tuple[Any, ...]
+    says: str
+
+
+def call(function: Function, args: tuple[Any, ...]) -> Any:
+    """What a part looks at unless it says otherwise: the function's value."""
+    return function(*args)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of an exercise's points, earned when all of its cases come out right.
+
+    Attributes:
+        name: what it tries, as the student reads it.
+        points: earned together or not at all.
+        cases: draws the inputs from a seeded generator, the smallest first.
+        observe: what is compared: the value, a gradient, the type of an error …
+    """
+
+    name: str
+    points: int
+    cases: Callable[[torch.Generator], Sequence[Case]]
+    observe: Callable[[Function, tuple[Any, ...]], Any] = call
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A wrong implementation that students really write, and why it is wrong.
+
+    Attributes:
+        implementation: the mistake as code, complete in itself (it is also handed in
+            as a submission by the tests).
+        explanation: one sentence to the student.
+        seen: where real code shipped it (an issue's address), if it did.
+    """
+
+    implementation: Function
+    explanation: str
+    seen: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.implementation.__name__
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What a student is asked for, and all that is known about getting it wrong.
+
+    Attributes:
+        name: "3.1/attention_weights": the section, and the name to be defined.
+        title: as the notebook shows it.
+        difficulty: 1 (one line) to 5 (an afternoon).
+        minutes: for a student who has read the section.
+        reference: the right answer; its values are computed in double precision.
+        parts: which sum up to the exercise's points.
+        misconceptions: at least five.
+        properties: each takes (args, output) of a call and returns what the output
+            violates ("the rows must sum to 1, …") or None. Used for explaining only.
+        hints: open one after the other.
+        reveal: whether feedback on visible inputs may show the expected value.
+    """
+
+    name: str
+    title: str
+    difficulty: int
+    minutes: int
+    reference: Function
+    parts: tuple[Part, ...]
+    misconceptions: tuple[Misconception, ...]
+    properties: tuple[Callable[[tuple[Any, ...], Any], str | None], ...] = ()
+    hints: tuple[str, ...] = field(default=())
+    reveal: bool = True
+
+    @property
+    def points(self) -> int:
+        return sum(part.points for part in self.parts)
+
+    @property
+    def short_name(self) -> str:
+        return self.name.split("/")[1]
+
+
+# -- For writing cases ----------------------------------------------------------------
+
+
+def distinct_sizes(generator: torch.Generator, n: int, low: int = 2) -> list[int]:
+    """`n` different sizes, so that no two axes can be taken for one another."""
+    return (torch.randperm(n + 2, generator=generator)[:n] + low).tolist()
+
+
+def normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=generator)
+
+
+def error_type(function: Function, args: tuple[Any, ...]) -> str:
+    """For `Part.observe`: the name of the exception that a call raises."""
+    try:
+        function(*args)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        return type(error).__name__
+    return "no error"
+
+
+def gradient(function: Function, args: tuple[Any, ...]) -> Any:
+    """For `Part.observe`: the gradient of the mean square with respect to args[0]."""
+    first = args[0].clone().requires_grad_()
+    function(first, *args[1:]).square().mean().backward()
+    return first.grad

@@ -1,0 +1,45 @@
+"""nbgrader for this course: `nbgrader autograde 3.1-self-attention`, and the others.
+
+All that belongs to a class (submissions, marks, feedback) lies in course/, which git
+ignores and `make clean` leaves alone. LMLIB_COURSE names another folder.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+c = get_config()
+
+# nbgrader calls `alembic`, which lies beside it even if that folder is not on the PATH.
+os.environ["PATH"] = os.pathsep.join(
+    (str(Path(sys.executable).parent), os.environ["PATH"])
+)
+
+root = Path(os.environ.get("LMLIB_COURSE", Path(__file__).parent / "course")).resolve()
+root.mkdir(parents=True, exist_ok=True)
+
+c.CourseDirectory.root = str(root)
+c.CourseDirectory.course_id = "compression-is-intelligence"
+c.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
+
+# A test cell that a student deleted is put back, and fails, instead of vanishing.
+c.OverwriteCells.add_missing_cells = True
+
+# Importing torch takes seconds on a slow machine; a loop that never ends is stopped.
+c.Execute.timeout = 60
+c.Execute.error_on_timeout = {
+    "ename": "TimeoutError",
+    "evalue": "this cell ran for more than 60 seconds",
+    "traceback": ["TimeoutError: this cell ran for more than 60 seconds"],
+}
+
+# The hidden inputs differ from student to student.
+c.Autograde.autograde_preprocessors = [
+    "lmlib.grading.nbgrader_hooks.ExecuteForStudent",
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbconvert.preprocessors.ClearMetadataPreprocessor",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]

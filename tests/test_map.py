@@ -1,0 +1,51 @@
+"""One name leads from a chapter to its module, its assignment, and its tests."""
+
+import re
+
+import pytest
+
+from lmlib.grading.assignment import ROOT
+from lmlib.grading.exercises import SECTIONS
+
+CORE = sorted(
+    path.relative_to(ROOT / "lmlib").with_suffix("")
+    for path in (ROOT / "lmlib").rglob("*.py")
+    if path.name != "__init__.py" and "grading" not in path.parts
+)
+PAGES = {p: p.read_text() for p in (ROOT / "book").glob("[0-9]-*/*.md")}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_section_has_page_assignment_and_exercises(section):
+    assert list((ROOT / "book").glob(f"[0-9]-*/{section}.md"))
+    assert (ROOT / "solutions" / section / f"{section}.py").is_file()
+    assert (ROOT / "exercises" / section / f"{section}.ipynb").is_file()
+    number, _, name = section.partition("-")
+    assert SECTIONS[section].__name__.endswith("." + name.replace("-", "_"))
+    assert all(e.name.startswith(f"{number}/") for e in SECTIONS[section].EXERCISES)
+
+
+def test_every_assignment_is_registered():
+    assert {path.parent.name for path in ROOT.glob("solutions/*/*.py")} == set(SECTIONS)
+
+
+@pytest.mark.parametrize("module", CORE, ids=str)
+def test_module_has_tests_and_a_page(module):
+    assert (ROOT / "tests" / f"test_{module}.py").is_file()
+    *packages, name = ("lmlib", *module.parts)
+    package = re.escape(".".join(packages))
+    use = re.compile(rf"\b{package}\.{name}\b|\bfrom {package} import .*\b{name}\b")
+    users = [path for path, text in PAGES.items() if use.search(text)]
+    assert users, f"no page under book/ uses lmlib/{module}.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_page_is_in_the_table_of_contents(page):
+    toc = (ROOT / "book" / "_toc.yml").read_text()
+    assert f"{page.parent.name}/{page.stem}" in toc
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_page_points_to_its_exercises(section):
+    (page,) = (path for path in PAGES if path.stem == section)
+    assert f"exercises/{section}" in PAGES[page]
