@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-_NUMBER = re.compile(r"[−+-]?[\d,.]+(e[+-]?\d+)?( ?(×|%|± ?[\d.]+|[KMG]iB))?")
+_NUMBER = re.compile(r"[−+-]?[\d,.]+(e[+-]?\d+)?( ± [\d.]+)?( ?(×|%|[KMG]iB))?")
 
 
 class Table:
