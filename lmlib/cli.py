@@ -111,12 +111,13 @@ def _grade(given: argparse.Namespace) -> int:
         progress=_progress,
     )
     problems = gradebook.write_records(course, records)
-    pages = report.write(records, source, folder)
+    code = [cell.source for cell in source.cells if cell.cell_type == "code"]
+    report.write_reports(records, folder, boilerplate=code)
     print(_summary(records))
     for problem in problems:
         print(f"not in the gradebook: {problem}")
-    print(f"\nClass report: {pages.class_report}\nMarks: {pages.marks}")
-    print(f"Feedback for each student: {pages.feedback}")
+    print(f"\nIn {folder}:")
+    print("  class.html for you, feedback/ for each student, marks.csv, records/")
     return 0
 
 
@@ -137,3 +138,7 @@ def _summary(records: list[Any]) -> str:
     people = [record for record in records if record.needs_person]
     lines += [f"{r.student} needs a person: {' '.join(r.needs_person)}" for r in people]
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

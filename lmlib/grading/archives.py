@@ -295,7 +295,7 @@ class _Tape:
             probe = lzma.LZMADecompressor(memlimit=MAX_XZ_MEMORY)
             probe.decompress(file.read(4096), max_length=1)
             file.seek(0)
-            self.file = lzma.LZMAFile(file)  # noqa: SIM115
+            self.file = lzma.LZMAFile(file)  # type: ignore[arg-type]  # noqa: SIM115
         elif size > total:
             self.end, self.too_far = total, BOMB
         else:
