@@ -118,10 +118,7 @@ def disk_is_full(totals: Totals, pids: set[int]) -> bool:
 
 
 def _children() -> set[int]:
-    """Our children. Orphans become ours, so, killed again and again, they are all.
-
-    The kernel's list takes microseconds to read: faster than anybody can fork.
-    """
+    """Our children, orphans included: a list of the kernel's, read in microseconds."""
     try:
         me = os.getpid()
         text = Path(f"/proc/{me}/task/{me}/children").read_text(encoding="ascii")
@@ -130,8 +127,35 @@ def _children() -> set[int]:
     return {int(pid) for pid in text.split()}
 
 
-def end_everything(signals_are_confined: bool) -> None:
-    """Kill all that was ever started in here, and reap it."""
+def _send(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, number)
+
+
+def _freeze() -> set[int]:
+    """Stop all that stems from us, and return it.
+
+    To kill one of a crowd that forks makes room for another. Whoever is stopped keeps
+    its place under the limit on processes, so that in the end nobody can fork.
+    """
+    stopped: set[int] = set()
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        # Who forks and exits is gone by the time /proc has been read, but its child
+        # is an orphan, and ours, at once.
+        for _ in range(100):
+            _send(_children(), signal.SIGSTOP)
+        found = descendants(os.getpid())
+        _send(found, signal.SIGSTOP)
+        if found <= stopped:
+            break
+        stopped |= found
+    return stopped
+
+
+def end_everything(signals_are_confined: bool) -> bool:
+    """Kill all that was ever started in here, and reap it; False if some is left."""
     deadline = time.monotonic() + 8
     while time.monotonic() < deadline:
         if signals_are_confined:
@@ -139,15 +163,14 @@ def end_everything(signals_are_confined: bool) -> None:
             with suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
         else:
-            for pid in _children():
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+            _send(_freeze(), signal.SIGKILL)
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         except ChildProcessError:
-            return
-        time.sleep(0.0001)
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def keep(
@@ -183,7 +206,8 @@ def keep(
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             reason = "processor time" if status == -signal.SIGXCPU else ""
     finally:
-        end_everything(signals_are_confined)
+        if not end_everything(signals_are_confined):
+            reason = "survivors"
         with suppress(OSError):
             report.send(f"ended {status} {reason}".encode())
         os._exit(0)

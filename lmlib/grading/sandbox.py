@@ -89,7 +89,8 @@ class Ended:
     Attributes:
         status: its exit code; minus the signal's number if a signal ended it.
         reason: "" of itself, "killed" by the caller, "memory", "disk",
-            "processor time".
+            "processor time"; "survivors" if something could not be ended, which a
+            person should look at.
     """
 
     status: int
