@@ -99,12 +99,13 @@ def authored(text: str) -> Markup:
     return Markup(re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", marked))
 
 
-def output_lines(text: str) -> list[tuple[str, str]]:
-    """The lines of a check's report with what they are: passed, failed or neither."""
+def output_lines(text: str) -> list[tuple[str, int, str]]:
+    """The lines of a check's report: passed, failed or neither; indentation; words."""
     kinds = {"✓": "passed", "✗": "failed"}
+    lines = shown(text).rstrip().split("\n")
     return [
-        (kinds.get(line.strip()[:1], "plain"), line)
-        for line in shown(text).rstrip().split("\n")
+        (kinds.get(line.strip()[:1], "plain"), len(line) - len(line.lstrip()), line)
+        for line in lines
     ]
 
 
