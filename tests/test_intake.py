@@ -1237,6 +1237,17 @@ def test_tar_headers_that_claim_a_lot(tmp_path, source):
             assert "damaged" in found["class.tar"].reason
 
 
+def test_headers_full_of_digits(tmp_path, source):
+    """Some versions of tarfile need a minute for these (CVE-2024-6232)."""
+    info = special("x", tarfile.XHDTYPE)
+    info.size = 8192
+    block = info.tobuf(tarfile.GNU_FORMAT) + b"1" * 8192
+    where = tmp_path / "class.tar"
+    where.write_bytes((block + tarfile.TarInfo("y").tobuf()) * 900)
+    (submission,) = all_of(where, source).values()
+    assert "damaged" in submission.reason
+
+
 def test_long_chain_of_tar_headers(tmp_path, source):
     info = special("x", tarfile.GNUTYPE_LONGNAME)
     info.size = 10
@@ -1312,16 +1323,16 @@ def test_mutated_notebooks_never_raise(tmp_path, source):
     rng = random.Random(31)
     folder = tmp_path / "class"
     files = {}
-    for number in range(400):
+    for number in range(250):
         notebook = filled()
-        for _ in range(rng.choice([1, 1, 2, 5, 30])):
+        for _ in range(rng.choice([1, 1, 2, 5, 12])):
             if found := places_in(notebook, []):
                 mutate(notebook, rng, found)
         files[f"s{number:03d}.ipynb"] = as_bytes(notebook)
     found = all_of(lay(folder, files), source)
     assert len(found) == len(files)
     good = [submission for submission in found.values() if submission.notebook]
-    assert len(good) > 300
+    assert len(good) > 200
     for submission in good:
         names = [*answers(submission)]
         assert names == sample_class.EXERCISES
@@ -1335,7 +1346,7 @@ def test_mutated_bytes_never_raise(tmp_path, source):
     rng = random.Random(32)
     packed = [zipped(FLAT), tarred(FLAT), tarred(FLAT, "w:gz"), WORK]
     files = {}
-    for number in range(400):
+    for number in range(240):
         kind = number % len(packed)
         data = bytearray(packed[kind])
         for _ in range(rng.choice([1, 3, 20])):

@@ -46,7 +46,11 @@ def fingerprint(submission: Submission, source: NotebookNode) -> str:
 
 
 def record_path(folder: Path, student: str) -> Path:
-    return folder / f"{quote(student, safe='')[:150]}.json"
+    """One for each student, in `folder` whatever the name holds."""
+    name = quote(student, safe="", errors="replace")
+    if len(name) > 150:
+        name = f"{name[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return folder / f"{name}.json"
 
 
 def finished(path: Path, mark: str) -> Record | None:

@@ -63,7 +63,7 @@ class Record:
         return sum(cell.max_points for cell in self.cells)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+        return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
