@@ -40,6 +40,13 @@ def fingerprint(submission: Submission, source: NotebookNode) -> str:
     ]
     for word in words:
         total.update(hashlib.sha256(word.encode(errors="replace")).digest())
+    total.update(library().encode())
+    return total.hexdigest()[:32]
+
+
+def library() -> str:
+    """A digest of this library's code."""
+    total = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         total.update(path.read_bytes())
     return total.hexdigest()[:32]
@@ -60,6 +67,23 @@ def finished(path: Path, mark: str) -> Record | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return record if record.fingerprint == mark else None
+
+
+def resume(
+    submissions: list[Submission], source: NotebookNode, records: Path
+) -> tuple[list[tuple[Submission, str]], dict[str, Record]]:
+    """What is still to do, each with its fingerprint, and the records that hold."""
+    records.mkdir(parents=True, exist_ok=True)
+    done: dict[str, Record] = {}
+    pending = []
+    for submission in submissions:
+        mark = fingerprint(submission, source)
+        record = finished(record_path(records, submission.student), mark)
+        if record is None:
+            pending.append((submission, mark))
+        else:
+            done[submission.student] = record
+    return pending, done
 
 
 def grade(
@@ -84,36 +108,27 @@ def grade(
     Raises:
         RuntimeError: student code cannot be confined here, and `unsafe` is not set.
     """
-    records.mkdir(parents=True, exist_ok=True)
-    marks = [(s, fingerprint(s, source)) for s in submissions]
-    paths = {s.student: record_path(records, s.student) for s, _ in marks}
-    done: dict[str, Record] = {}
-    pending = []
-    for submission, mark in marks:
-        record = finished(paths[submission.student], mark)
-        if record is None:
-            pending.append((submission, mark))
-        else:
-            done[submission.student] = record
+    class_ = list(submissions)
+    pending, done = resume(class_, source, records)
     if pending:
         with Forkserver(unsafe=unsafe) as forkserver:
             for submission, mark in _examine(
-                pending, source, paths, forkserver, jobs, limits
+                pending, source, records, forkserver, jobs, limits
             ):
-                path = paths[submission.student]
+                path = record_path(records, submission.student)
                 record = finished(path, mark)
                 if record is None:
-                    record = _given_up(submission, source, mark)
+                    record = given_up(submission, source, mark)
                     record.write(path)
                 done[submission.student] = record
-                progress(len(done), len(marks), record)
-    return [done[submission.student] for submission, _ in marks]
+                progress(len(done), len(class_), record)
+    return [done[submission.student] for submission in class_]
 
 
 def _examine(
     pending: list[tuple[Submission, str]],
     source: NotebookNode,
-    paths: dict[str, Path],
+    records: Path,
     forkserver: Forkserver,
     jobs: int,
     limits: examiner.Limits,
@@ -138,7 +153,7 @@ def _examine(
                             submission, source, connection, limits
                         )
                         replace(record, fingerprint=mark).write(
-                            paths[submission.student]
+                            record_path(records, submission.student)
                         )
                         code = 0
                     finally:
@@ -161,7 +176,7 @@ def _examine(
             os.waitpid(pid, 0)
 
 
-def _given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
+def given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
     """The record when the examiner itself failed: for a person, not a silent 0."""
     reason = "The grader itself failed on this submission; an instructor has to look."
     return Record(
