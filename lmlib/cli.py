@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     grade.add_argument("--roster", type=Path, help="CSV of all students of the class")
     grade.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    grade.add_argument("--scheduler", help="address of a Dask scheduler to work on")
     grade.add_argument(
         "--doctor", action="store_true", help="what this machine protects you from"
     )
@@ -102,14 +103,25 @@ def _grade(given: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     folder = course / "graded" / name
-    records = batch.grade(
-        submissions,
-        source,
-        folder / "records",
-        jobs=max(given.jobs, 1),
-        unsafe=given.unsafe,
-        progress=_progress,
-    )
+    if given.scheduler:
+        from lmlib.grading import cluster
+
+        records = cluster.grade(
+            submissions,
+            source,
+            folder / "records",
+            scheduler=given.scheduler,
+            progress=_progress,
+        )
+    else:
+        records = batch.grade(
+            submissions,
+            source,
+            folder / "records",
+            jobs=max(given.jobs, 1),
+            unsafe=given.unsafe,
+            progress=_progress,
+        )
     problems = gradebook.write_records(course, records)
     code = [cell.source for cell in source.cells if cell.cell_type == "code"]
     report.write_reports(records, folder, boilerplate=code)

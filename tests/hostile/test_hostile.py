@@ -31,7 +31,7 @@ TESTS = (
 
 def notebook(*answers: str) -> nbformat.NotebookNode:
     def cell(source, name, **flags):
-        made = nbformat.v4.new_code_cell(source)
+        made = nbformat.v4.new_code_cell(source, id=name)
         defaults = {"grade": False, "solution": False, "locked": True}
         made.metadata.nbgrader = nbformat.NotebookNode(
             {"grade_id": name, "schema_version": 3, **defaults, **flags}

@@ -1,0 +1,72 @@
+"""The two commands as a person types them."""
+
+import nbformat
+import pytest
+
+from lmlib.cli import main
+from tests import sample_class
+from tests.sample_class import ASSIGNMENT
+
+
+def test_check_tells_a_student_what_is_wrong(tmp_path, capsys):
+    path = tmp_path / f"{ASSIGNMENT}.ipynb"
+    answers = sample_class.only("weighted_sum")
+    answers |= sample_class.mistaken(attention_weights="unscaled")
+    nbformat.write(sample_class.fill(answers), path)
+    before = path.read_bytes()
+    assert main(["check", str(path)]) == 1
+    output = capsys.readouterr().out
+    assert "You left out the division by √d_k" in output
+    assert "3.1/weighted_sum: 2 of 2 points" in output
+    assert "2 of 36 points in the visible tests" in output
+    assert path.read_bytes() == before
+
+
+def test_grade_takes_a_folder_of_notebooks_and_a_roster(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
+    handed_in = tmp_path / "handed-in"
+    handed_in.mkdir()
+    notebooks = sample_class.submissions()
+    for student in ("solution", "subtle-mistakes"):
+        nbformat.write(notebooks[student], handed_in / f"{student}.ipynb")
+    (handed_in / "broken.ipynb").write_text("{")
+    roster = tmp_path / "class.csv"
+    roster.write_text("id\nsolution\nsubtle-mistakes\nbroken\nabsent\n")
+    course = tmp_path / "course"
+    arguments = ["grade", str(handed_in), "--course", str(course)]
+    arguments += ["--roster", str(roster), "--jobs", "2"]
+    assert main(arguments) == 0
+    graded = course / "graded" / ASSIGNMENT
+    marks = (graded / "marks.csv").read_text("utf-8-sig").splitlines()
+    rows = {row.split(",")[0]: row.split(",") for row in marks[1:]}
+    assert rows["solution"][1] == "graded"
+    assert [float(p) for p in rows["solution"][2:12]] == sample_class.FULL
+    expected = sample_class.MARKS["subtle-mistakes"]
+    assert [float(p) for p in rows["subtle-mistakes"][2:12]] == expected
+    assert rows["broken"][1] == "malformed"
+    assert rows["absent"][1] == "missing"
+    assert (graded / "class.html").is_file()
+    assert len(list((graded / "feedback").iterdir())) == 4
+    assert sample_class.marks(course, "subtle-mistakes") == expected
+    capsys.readouterr()
+    assert main(arguments) == 0  # again: nothing is graded anew
+    assert "/4" not in capsys.readouterr().err
+
+
+def test_doctor_speaks_plainly(capsys):
+    assert main(["grade", "--doctor"]) == 0
+    assert "network" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "no-such.ipynb"], "no-such.ipynb"),
+        (["grade", "no-such-folder"], "no-such-folder"),
+    ],
+)
+def test_bad_arguments_are_told_in_a_line(tmp_path, capsys, arguments, words):
+    if arguments[0] == "grade":
+        arguments = [*arguments, "--course", str(tmp_path)]
+    assert main(arguments) == 2
+    assert words in capsys.readouterr().err
