@@ -7,6 +7,7 @@ fits (the submission, the tests, the library, the secret) is not made again.
 """
 
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import matplotlib
 import nbformat
 from nbformat import NotebookNode
 
@@ -134,6 +136,10 @@ def _examine(
     limits: examiner.Limits,
 ) -> Iterable[tuple[Submission, str]]:
     """Run examiners as children, `jobs` at a time; yield those that ended."""
+    # What every examiner will need, once, before the first fork.
+    importlib.import_module("torch.fx.experimental.symbolic_shapes")  # by backward()
+    matplotlib.use("Agg")
+    given = examiner.given_names(source)
     waiting = pending[::-1]
     running: dict[int, tuple[Submission, str, float]] = {}
     try:
@@ -150,7 +156,7 @@ def _examine(
                         signal.signal(signal.SIGINT, signal.SIG_IGN)
                         os.environ["LMLIB_STUDENT"] = submission.student
                         record = examiner.examine_submission(
-                            submission, source, connection, limits
+                            submission, source, connection, limits, given
                         )
                         replace(record, fingerprint=mark).write(
                             record_path(records, submission.student)

@@ -370,6 +370,7 @@ def examine_submission(
     source: NotebookNode,
     client: socket.socket,
     limits: Limits = DEFAULT_LIMITS,
+    given: dict[str, Any] | None = None,
 ) -> Record:
     """Run a submission's cells and the tests of `source` on them.
 
@@ -378,6 +379,7 @@ def examine_submission(
         source: the instructor's notebook, hidden tests included.
         client: a connection to the forkserver.
         limits: in seconds.
+        given: `given_names(source)`, if it has been made already.
     """
     began = time.monotonic()
     cells = {
@@ -393,6 +395,7 @@ def examine_submission(
             base, state=state, reason=submission.reason, cells=not_run(source)
         )
     exam = Examination(cells, client, limits, began + limits.notebook)
+    exam.names = dict(given_names(source) if given is None else given)
     answers = []
     done = set()
     try:
@@ -404,7 +407,6 @@ def examine_submission(
                 continue
             if kind == "given":
                 cell = cells[name]
-                _run_here(exam, cell.source)
             elif kind == "solution":
                 answers.append((name, cell.source))
             _run_there(exam, name, cell.source)
@@ -478,14 +480,21 @@ def _verdict(results: tuple[CellResult, ...]) -> tuple[str, str]:
     return "graded", ""
 
 
-def _run_here(exam: Examination, source: str) -> None:
-    """A locked cell that is no test: the tests may need its imports and functions."""
-    with (
-        contextlib.suppress(Exception),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        exec(compile(source, "<given>", "exec"), exam.names)
+def given_names(source: NotebookNode) -> dict[str, Any]:
+    """What the locked cells that are no tests define: imports, data, functions.
+
+    A cell that needs the student's code fails here, and does no harm.
+    """
+    names: dict[str, Any] = {}
+    for cell in source.cells:
+        if _kind(cell) == "given":
+            with (
+                contextlib.suppress(Exception),
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()),
+            ):
+                exec(compile(cell.source, "<given>", "exec"), names)
+    return names
 
 
 def _run_there(exam: Examination, name: str, source: str) -> None:

@@ -107,6 +107,7 @@ def main() -> None:
     # Warm up: what student code will need is imported before the first fork.
     import matplotlib.pyplot  # noqa: F401
     import torch
+    import torch.fx.experimental.symbolic_shapes  # what backward() imports
     from IPython.core.inputtransformer2 import TransformerManager
 
     from lmlib import attention, positions  # noqa: F401
