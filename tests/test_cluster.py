@@ -14,7 +14,7 @@ from lmlib.grading.intake import Submission
 from tests.hostile.cases import RIGHT
 from tests.hostile.test_hostile import MEAN, WEIGHTED_SUM, notebook
 
-LIMITS = examiner.Limits(cell=4.0, test=8.0, notebook=60.0)
+LIMITS = examiner.Limits(cell=2.0, test=4.0, notebook=60.0)
 SECRET = "the secret of the course"
 WRONG = "def double(x): return x + 2"  # right for 2 alone
 # The examiner itself dies on one submission: in this course's own test, by intention.
@@ -100,12 +100,12 @@ def graded(tmp_path_factory):
     progress, killed, again = [], [], []
     with (
         pytest.MonkeyPatch.context() as patch,
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=":0",
+            dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False},
             host="127.0.0.1",
             local_directory=str(folder / "scratch"),
@@ -123,15 +123,16 @@ def graded(tmp_path_factory):
 
         patch.setenv("LMLIB_COURSE_SECRET", SECRET)
         records = folder / "records"
+        given, tests = class_(), source()
         address = local.scheduler_address
         options = {"scheduler": address, "limits": LIMITS}
-        first = cluster.grade(class_(), source(), records, progress=kill_one, **options)
-        second = cluster.grade(class_(), source(), records, progress=note, **options)
+        first = cluster.grade(given, tests, records, progress=kill_one, **options)
+        second = cluster.grade(given, tests, records, progress=note, **options)
         kept = [
             batch.finished(
-                batch.record_path(records, s.student), batch.fingerprint(s, source())
+                batch.record_path(records, s.student), batch.fingerprint(s, tests)
             )
-            for s in class_()
+            for s in given
         ]
     deadline = time.monotonic() + 10
     while (left := forkservers() - before) and time.monotonic() < deadline:
