@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import matplotlib
 import nbformat
+import torch
 from nbformat import NotebookNode
 
 from lmlib.grading import examiner
@@ -136,6 +137,9 @@ def _examine(
     limits: examiner.Limits,
 ) -> Iterable[tuple[Submission, str]]:
     """Run examiners as children, `jobs` at a time; yield those that ended."""
+    # A fork of a process whose OpenMP threads have run hangs as soon as it wants them.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     # What every examiner will need, once, before the first fork.
     importlib.import_module("torch.fx.experimental.symbolic_shapes")  # by backward()
     matplotlib.use("Agg")
@@ -177,6 +181,7 @@ def _examine(
             if not ended:
                 time.sleep(0.005)
     finally:
+        torch.set_num_threads(threads)
         for pid in running:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
