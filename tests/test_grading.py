@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from lmlib.grading import doctor, nbgrader_hooks, sandbox
 from tests import sample_class
 
 
@@ -78,3 +79,11 @@ def test_feedback_shows_no_hidden_input(course):
         assert "✗" in report
         assert "Smallest failing input" not in report
         assert "Expected" not in report
+
+
+def test_nothing_runs_where_nothing_confines_it(monkeypatch):
+    monkeypatch.setattr(doctor, "probe", lambda: sandbox.Sandbox("none"))
+    monkeypatch.delenv("LMLIB_UNSAFE", raising=False)
+    monkeypatch.setattr("subprocess.Popen", None)
+    with pytest.raises(RuntimeError, match="LMLIB_UNSAFE=1"):
+        nbgrader_hooks.forkserver.__wrapped__()

@@ -24,9 +24,10 @@ class ExecuteConfined(NbGraderPreprocessor):  # type: ignore[misc]  # untyped
     outputs from which nbgrader reads its points. What the tests are comes from the
     gradebook, never from the notebook that was handed in.
 
-    Notebooks that nbgrader itself refuses before this (metadata that does not validate,
-    a test turned into an answer, not JSON at all) get no mark and an error in its log.
-    They are for `lmlib grade`, whose intake mends them or says what is wrong.
+    Notebooks that nbgrader itself refuses before this (a cell twice, metadata that does
+    not validate, not JSON at all) get no mark; nbgrader goes on with the others, names
+    them in its log and exits with an error. They are for `lmlib grade`, whose intake
+    mends them or says what is wrong.
 
     Raises:
         RuntimeError: nothing on this machine confines student code. LMLIB_UNSAFE=1 in
