@@ -45,6 +45,15 @@ LEVELS = {
 Attack = Callable[[], object]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As in the forkserver: a fork hangs that wants the threads of its parent."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Room:
     """A level, folders, and a way to run attacks in them that ends them all."""
 
