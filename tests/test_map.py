@@ -10,7 +10,7 @@ from lmlib.grading.exercises import SECTIONS
 CORE = sorted(
     path.relative_to(ROOT / "lmlib").with_suffix("")
     for path in (ROOT / "lmlib").rglob("*.py")
-    if path.name != "__init__.py" and "grading" not in path.parts
+    if path.name not in ("__init__.py", "cli.py") and "grading" not in path.parts
 )
 PAGES = {p: p.read_text() for p in (ROOT / "book").glob("[0-9]-*/*.md")}
 
