@@ -12,6 +12,8 @@ CORE = sorted(
     for path in (ROOT / "lmlib").rglob("*.py")
     if path.name not in ("__init__.py", "cli.py") and "grading" not in path.parts
 )
+# Modules whose chapter is still to be written. One that gets a page leaves this list.
+AWAIT_A_PAGE = {"data/corpus"}
 PAGES = {p: p.read_text() for p in (ROOT / "book").glob("[0-9]-*/*.md")}
 
 
@@ -31,12 +33,15 @@ def test_every_assignment_is_registered():
 
 @pytest.mark.parametrize("module", CORE, ids=str)
 def test_module_has_tests_and_a_page(module):
-    assert (ROOT / "tests" / f"test_{module}.py").is_file()
+    assert (ROOT / "tests" / module.parent / f"test_{module.name}.py").is_file()
     *packages, name = ("lmlib", *module.parts)
     package = re.escape(".".join(packages))
     use = re.compile(rf"\b{package}\.{name}\b|\bfrom {package} import .*\b{name}\b")
     users = [path for path, text in PAGES.items() if use.search(text)]
-    assert users, f"no page under book/ uses lmlib/{module}.py"
+    if str(module) in AWAIT_A_PAGE:
+        assert not users, f"lmlib/{module}.py has a page: take it off AWAIT_A_PAGE"
+    else:
+        assert users, f"no page under book/ uses lmlib/{module}.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
