@@ -1,12 +1,13 @@
 """Muon: momentum, made orthogonal, for the matrices inside a network.
 
 The update of a weight matrix is its gradient's momentum with all singular values
-brought near 1: directions in which the gradient is weak move as far as the strong ones.
-That is a statement about matrices that map hidden vectors to hidden vectors; embeddings,
-heads, biases and norms stay with AdamW (`lmlib.training.optimizers`).
+brought near 1: directions in which the gradient is weak move as far as the strong
+ones. That makes sense for matrices that map hidden vectors to hidden vectors;
+embeddings, heads, biases and norms stay with AdamW (`lmlib.training.optimizers`).
 
-Sources: Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural networks";
-Liu et al. (2025), "Muon is Scalable for LLM Training", for the scale of the step.
+Sources: Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural
+networks"; Liu et al. (2025), "Muon is Scalable for LLM Training", for the scale of the
+step.
 
 `torch.optim.Muon` computes the same in bfloat16. On a CPU without units for that it is
 some thirty times slower than this in float32.

@@ -25,7 +25,7 @@ def parameter_groups(model: nn.Module, *, muon: bool) -> dict[str, list[str]]:
     """Names of the parameters that train: "muon", "decay" and "no decay".
 
     A parameter that several modules share has one name, the first. Frozen ones have
-    none. "muon" are the weights of linear layers outside `heads`, unless they serve as
+    none. "muon" are the weights of linear layers outside of heads, unless they serve as
     an embedding too.
     """
     embeddings = {
@@ -36,7 +36,7 @@ def parameter_groups(model: nn.Module, *, muon: bool) -> dict[str, list[str]]:
     hidden = {
         id(module.weight)
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and "heads" not in name.split(".")
+        if isinstance(module, nn.Linear) and not _in_a_head(name)
     }
     groups: dict[str, list[str]] = {"muon": [], "decay": [], "no decay": []}
     for name, parameter in model.named_parameters():
@@ -49,6 +49,12 @@ def parameter_groups(model: nn.Module, *, muon: bool) -> dict[str, list[str]]:
         else:
             groups["decay"].append(name)
     return groups
+
+
+def _in_a_head(name: str) -> bool:
+    # A head may be a model with a backbone of its own: ELECTRA's generator.
+    parts = [part for part in name.split(".") if part in ("backbone", "heads")]
+    return bool(parts) and parts[-1] == "heads"
 
 
 def make_optimizers(

@@ -18,6 +18,7 @@ def seed_everything(seed: int | Sequence[int]) -> None:
     Several numbers give one seed that depends on each of them and on their order.
     """
     entropy = [seed] if isinstance(seed, int) else list(seed)
+    entropy.append(1)  # to NumPy, 0s at the end are nothing: (3, 0) would equal 3
     state = np.random.SeedSequence(entropy).generate_state(3, np.uint32).tolist()
     random.seed(state[0])
     np.random.seed(state[1])
