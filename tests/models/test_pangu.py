@@ -43,6 +43,11 @@ def test_size_by_hand():
 def test_query_layer_by_hand(device):
     model = PanGu(SMALL).to(device).eval()
     backbone = model.backbone
+    norms = (backbone.query_attention_norm, backbone.query_feed_forward_norm)
+    with torch.no_grad():  # a fresh norm does nothing to what is already normed
+        for norm in norms:
+            norm.weight.normal_()
+            norm.bias.normal_()
     ids = torch.randint(31, (2, 7), device=device)
     everything = backbone(ids, return_all=True)
     assert len(everything.attentions) == 3
@@ -56,10 +61,10 @@ def test_query_layer_by_hand(device):
             part.bias.copy_(attention.key_value.bias[24 * i : 24 * (i + 1)])
         oracle.output.load_state_dict(attention.output.state_dict())
         queries = backbone.query_position.weight[:7].expand(2, -1, -1)
-        keys = F.layer_norm(below, (24,), eps=1e-5)
+        keys = F.layer_norm(below, (24,), norms[0].weight, norms[0].bias, 1e-5)
         x = below + oracle(queries, keys, causal_mask(7, device=device))
-        feed_forward = backbone.query_feed_forward
-        expected = x + feed_forward(F.layer_norm(x, (24,), eps=1e-5))
+        inner = F.layer_norm(x, (24,), norms[1].weight, norms[1].bias, 1e-5)
+        expected = x + backbone.query_feed_forward(inner)
     torch.testing.assert_close(everything.hidden, expected, atol=1e-5, rtol=1e-5)
     fast = backbone(ids).hidden
     torch.testing.assert_close(fast, expected, atol=1e-5, rtol=1e-5)
