@@ -268,7 +268,7 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch query d_model"],
-        context: Float[Tensor, "batch key d_model"] | None = None,
+        context: Float[Tensor, "batch new d_model"] | None = None,
         mask: Mask | None = None,
         *,
         causal: bool = False,
@@ -381,7 +381,7 @@ class Block(nn.Module):
         x: Float[Tensor, "batch length d_model"],
         mask: Mask | None = None,
         memory: Float[Tensor, "batch memory d_model"] | None = None,
-        memory_mask: Mask | None = None,
+        memory_mask: Bool[Tensor, "batch 1 1 memory"] | None = None,
         *,
         causal: bool = False,
         cache: Cache | None = None,
