@@ -11,9 +11,9 @@ of that part. The loop adds both over micro-batches and processes and divides on
 the mean over all targets, not a mean of the means of batches that differ in targets.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,11 +24,18 @@ from lmlib.losses import IGNORE
 
 Batch = dict[str, Tensor]
 Head = Callable[[Tensor], Tensor]
-Heads = Mapping[str, Head]
 
 INPUTS = ("attention_mask", "segment_ids", "position_ids", "document_ids")
 
 
+@runtime_checkable
+class Heads(Protocol):
+    """Heads by the name of their part: a dict or a `torch.nn.ModuleDict`."""
+
+    def __getitem__(self, part: str, /) -> Head: ...
+
+
+@runtime_checkable
 class Objective(Protocol):
     """What `lmlib.training` trains on."""
 
@@ -47,6 +54,7 @@ class Objective(Protocol):
         """
 
 
+@runtime_checkable
 class Sequences(Objective, Protocol):
     """An objective on sequences of tokens, possibly without any part of its own.
 
