@@ -3,10 +3,10 @@
     python -m tests.benchmarks.grading [NUMBER]
     python -m tests.benchmarks.grading --many NUMBER
 
-The first grades the same honest submissions with `nbgrader autograde` as nbgrader comes,
+The first grades the same honest submissions with `nbgrader autograde` as nbgrader comes
 and with `lmlib grade`, one job and two, as commands are typed, from start to end. Ours
-writes the feedback pages and the report of the class in that time, too. Ratios, and the
-memory that the command and all its children take (PSS: shared pages count once).
+writes the feedback pages and the report of the class in that time, too. Ratios, and
+the memory that the command and all its children take (PSS: shared pages count once).
 
 The second grades a large class, and prints what the memory does.
 """
