@@ -42,12 +42,10 @@ def choose_tokens(
 
     A word runs from one of `word_starts` to the next, or to what is not maskable.
     """
-    after_gap = np.zeros_like(maskable)
-    after_gap[:, 1:] = ~maskable[:, :-1]
-    after_gap[:, 0] = True
-    words = (np.cumsum((word_starts | after_gap | ~maskable).ravel()) - 1).reshape(
-        maskable.shape
-    )
+    starts = word_starts | ~maskable
+    starts[:, 0] = True
+    starts[:, 1:] |= ~maskable[:, :-1]
+    words = (np.cumsum(starts) - 1).reshape(starts.shape)  # numbered through the batch
     n_words = int(words[-1, -1]) + 1
     order = np.argsort(
         np.where(maskable, rng.random(n_words)[words], 2.0), axis=1, kind="stable"

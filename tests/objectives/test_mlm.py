@@ -47,7 +47,9 @@ def check_masking(mask):
     ids = rng.choice(ORDINARY, size=(400, 100))
     ids[:, 0], ids[:, 40], ids[:, 80] = SPECIAL.cls, SPECIAL.sep, SPECIAL.sep
     ids[:, 81:] = SPECIAL.pad
-    inputs, targets = mask(ids.copy(), np.random.default_rng(1))
+    given = ids.copy()
+    inputs, targets = mask(given, np.random.default_rng(1))
+    assert (given == ids).all(), "what is given stays as it is"
     chosen = targets != IGNORE
     special = np.isin(ids, SPECIAL.ids)
     assert not (chosen & special).any(), "special tokens are no targets"
@@ -85,6 +87,11 @@ def all_positions_are_targets(ids, rng):
     return inputs, ids
 
 
+def in_place(ids, rng):
+    ids[:], targets = our_masking(ids, rng)
+    return ids, targets
+
+
 def targets_are_the_inputs(ids, rng):
     inputs, targets = our_masking(ids, rng)
     return inputs, np.where(targets == IGNORE, IGNORE, inputs)
@@ -114,6 +121,7 @@ def the_first_15_percent(ids, rng):
         pytest.param(variant(replacements=ORDINARY[:100]), id="few replacements"),
         pytest.param(variant(share=0.12), id="15 % of which 80 % are targets"),
         all_positions_are_targets,
+        in_place,
         targets_are_the_inputs,
         the_first_15_percent,
     ],
@@ -182,6 +190,15 @@ def test_a_word_longer_than_the_share_is_chosen_now_and_then():
     chosen = choose_tokens(maskable, 0.15, np.random.default_rng(0), words)
     assert (chosen.sum(1) == 10).all(), "one word at least"
     assert is_plausible(chosen[:, 0].sum(), 1000, 0.5)
+
+
+def test_a_word_ends_before_what_is_not_maskable():
+    # Two words of two tokens: the second one's middle is at 3 of 3. Were a special
+    # token a part of it, it would be at 3.5.
+    maskable = np.array([[False, True, True, False, True, True]] * 20)
+    none = np.zeros_like(maskable)
+    chosen = choose_tokens(maskable, 0.75, np.random.default_rng(0), none)
+    assert (chosen == maskable).all()
 
 
 @pytest.mark.parametrize("whole_words", [False, True])

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+import lmlib.objectives.mlm
+import lmlib.objectives.pairs
+import lmlib.objectives.rtd
 from lmlib.losses import IGNORE
 from lmlib.objectives.causal import CausalLM
 from lmlib.objectives.compression import SentenceCompression, compression_example
@@ -179,6 +182,22 @@ def test_uses_of_randomness_are_independent():
     assert len(draws) == 8
     default = np.random.default_rng([1, 2]).random()
     assert generator(1, 2).random() == default
+
+
+def test_no_random_numbers_are_used_twice(monkeypatch):
+    drawn = []
+
+    def recorder(seed, step, use=Use.ROWS, *, evaluation=False):
+        drawn.append((seed, step, use, evaluation))
+        return generator(seed, step, use, evaluation=evaluation)
+
+    for module in (lmlib.objectives.pairs, lmlib.objectives.mlm, lmlib.objectives.rtd):
+        monkeypatch.setattr(module, "generator", recorder)
+    objective = ReplacedTokens(masked(NextSentence(C, SPECIAL, **ROWS)), seed=3)
+    for step in range(3):
+        objective.batch(step)
+    n_evaluated = len(list(objective.evaluation_batches()))
+    assert len(drawn) == len(set(drawn)) == 3 * (3 + n_evaluated)
 
 
 def test_a_head_with_two_logits_for_yes_or_no_is_refused():
