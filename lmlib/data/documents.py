@@ -8,10 +8,9 @@ Containment of Documents"; Lee et al. 2022 for what duplicates do to language mo
 
 import hashlib
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -179,27 +178,30 @@ def near_duplicate_groups(
     Two do if they share `overlap` of the shingles of the one with fewer, or if a chain
     of such pairs links them. Shingles of more than 100 texts link nothing.
     """
-    shingles = [set(s.tolist()) for s in _shingles(texts, n_words)]
-    holders: dict[int, list[int]] = defaultdict(list)
-    for i, own in enumerate(shingles):
-        for code in own:
-            holders[code].append(i)
-    common: Counter[tuple[int, int]] = Counter()
-    for members in holders.values():
-        if 2 <= len(members) <= 100:
-            common.update(combinations(members, 2))
-    parent = list(range(len(texts)))
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+    from scipy.sparse.csgraph import (  # type: ignore[import-untyped]
+        connected_components,
+    )
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = i = parent[parent[i]]
-        return i
-
-    for (i, j), count in common.items():
-        if count >= overlap * min(len(shingles[i]), len(shingles[j])):
-            low, high = sorted((root(i), root(j)))
-            parent[high] = low
-    return np.array([root(i) for i in range(len(texts))], dtype=np.int64)
+    shingles = [np.unique(own) for own in _shingles(texts, n_words)]
+    sizes = np.array([len(own) for own in shingles], dtype=np.int64)
+    codes, counts = np.unique(
+        np.concatenate([_NONE, *shingles]), return_inverse=True, return_counts=True
+    )[1:]
+    rows = np.repeat(np.arange(len(texts)), sizes)
+    linking = counts[codes] <= 100
+    holds = csr_array(
+        (np.ones(int(linking.sum()), np.int64), (rows[linking], codes[linking])),
+        shape=(len(texts), len(counts)),
+    )
+    common = (holds @ holds.T).tocoo()
+    fewer = np.minimum(sizes[common.row], sizes[common.col])
+    linked = common.data >= overlap * fewer
+    graph = csr_array(
+        (common.data[linked], (common.row[linked], common.col[linked])),
+        shape=(len(texts), len(texts)),
+    )
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 _NONE = np.empty(0, dtype=np.uint64)

@@ -138,8 +138,8 @@ def _collected(sources: tuple[str, ...]) -> _Collected:
             {s: [Document(*d) for d in rows] for s, rows in stored["splits"].items()},
             [SourceSize(**row) for row in stored["sizes"]],
         )
-    except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one
-        pass
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # there is none, or a damaged one
     documents, sizes = _collect(files)
     rows = {s: [[d.text, d.name, d.source] for d in documents[s]] for s in documents}
     stored = {"splits": rows, "sizes": [asdict(size) for size in sizes]}
@@ -272,7 +272,7 @@ def _docstrings(
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
             yield from _added(statement.value)
         else:
-            for block in ("body", "handlers", "orelse", "finalbody"):
+            for block in ("body", "handlers", "orelse", "finalbody", "cases"):
                 statements.extend(getattr(statement, block, []))
 
 

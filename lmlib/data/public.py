@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -190,7 +190,7 @@ class _Redirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self,
         req: urllib.request.Request,
-        fp: IO[bytes],
+        fp: Any,
         code: int,
         msg: str,
         headers: HTTPMessage,
@@ -359,11 +359,11 @@ def sentence_polarity(split: Split = "train", *, seed: int = 0) -> Labelled:
     chosen = np.full(len(texts), "train")
     for label in (0, 1):
         # A group belongs to the label of its first sentence.
-        first = np.unique(groups)
-        first = rng.permutation(first[np.array(labels)[first] == label])
-        tenth = len(first) // 10
-        chosen[np.isin(groups, first[:tenth])] = "valid"
-        chosen[np.isin(groups, first[tenth : 2 * tenth])] = "test"
+        names, first = np.unique(groups, return_index=True)
+        names = rng.permutation(names[np.array(labels)[first] == label])
+        tenth = len(names) // 10
+        chosen[np.isin(groups, names[:tenth])] = "valid"
+        chosen[np.isin(groups, names[tenth : 2 * tenth])] = "test"
     keep = rng.permutation(len(texts))
     keep = keep if split == "all" else keep[chosen[keep] == split]
     return Labelled(

@@ -16,16 +16,17 @@ def _words(text: str) -> frozenset[str]:
 # A full stop after these doesn't end a sentence.
 _ABBREVIATIONS = _words(
     "mr mrs ms messrs dr prof rev hon gen col maj capt lt sgt gov sen rep pres st mt "
-    "vs viz cf ca al approx resp incl excl dept univ inc ltd co corp bros jr sr "
-    "e.g i.e eg ie a.k.a ph.d w.r.t i.i.d jan feb mar apr jun jul aug sep sept oct nov "
-    "dec mon tue tues wed thu thur thurs fri"
+    "vs viz cf ca approx resp incl excl dept univ e.g i.e eg ie a.k.a ph.d w.r.t i.i.d "
+    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs "
+    "fri"
 )
+# After these and after initials ("U.S.", "C.") one begins only with a starter.
+_MAY_END = _words("al inc ltd co corp bros jr sr")
 # Nor after these, if a number follows.
 _NUMBERED = _words(
     "no nos fig figs eq eqs sec secs sect ch chap vol vols p pp pt art ref refs ex v "
     "ver tab def thm"
 )
-# After initials ("U.S.", "C.") a sentence begins only with one of these.
 _STARTERS = _words(
     "a an and as at both but by each for from he her his how however if in it its no "
     "note one or our see she since so such that the their then there these they this "
@@ -41,7 +42,7 @@ _AFTER = re.compile(r"\s*(?P<marks>[\"'“‘`(\[{*_<«]*)(?P<word>[^\W\d_]*)")
 _ENUMERATOR = re.compile(r"\s*\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})\.\Z")
 _ITEM = re.compile(
     r"(?:[-*•+–][ \t]|\(?\d{1,3}[.)][ \t]|\(?[a-z]\)[ \t]"
-    r"|:[\w.* ]+:(?:\s|$)|\.\. |>>>|\||@\w)"
+    r"|:[\w.* ]+:(?:\s|$)|[\w*]+ \([^)]*\):(?:\s|$)|\.\. |>>>|\||@\w)"
 )
 _RULE = re.compile(r"([-=~^*#])\1{2,}$")
 
@@ -131,6 +132,8 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         first = text[after.end() : after.end() + 1]
         return not (first.isdigit() or "(" in marks)
     initials = "." in token and all(len(part) == 1 for part in token.split("."))
-    if initials or (len(token) == 1 and token.isupper() and token != "I"):
+    if len(token) == 1:
+        initials = token.isupper() and token != "I"
+    if initials or lowered in _MAY_END:
         return word.lower() in _STARTERS
     return True

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import tokenizers
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from tokenizers import (
     AddedToken,
     decoders,
@@ -65,6 +65,7 @@ class Encoded:
     word_starts: NDArray[np.bool_]
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """What corpora and models ask of a tokenizer."""
 
@@ -85,7 +86,7 @@ class Tokenizer(Protocol):
     def encode_batch(self, texts: Sequence[str]) -> Encoded:
         """The ids of many texts, and where their words begin."""
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: ArrayLike) -> str:
         """The text of ids; special tokens are left out."""
 
     def save(self, path: Path) -> None:
@@ -121,8 +122,10 @@ class ByteTokenizer:
         starts[_firsts(lengths)] = True
         return Encoded(data.astype(np.int32), lengths, starts)
 
-    def decode(self, ids: Iterable[int]) -> str:
-        return bytes(i for i in ids if i < 256).decode("utf-8", errors="replace")
+    def decode(self, ids: ArrayLike) -> str:
+        return bytes(i for i in np.asarray(ids).tolist() if i < 256).decode(
+            "utf-8", errors="replace"
+        )
 
     def save(self, path: Path) -> None:
         with replacing(path) as temporary:
@@ -192,8 +195,8 @@ class SubwordTokenizer:
         starts[_firsts(lengths)] = True
         return Encoded(tokens, lengths, starts)
 
-    def decode(self, ids: Iterable[int]) -> str:
-        return self.inner.decode([int(i) for i in ids], skip_special_tokens=True)
+    def decode(self, ids: ArrayLike) -> str:
+        return self.inner.decode(np.asarray(ids).tolist(), skip_special_tokens=True)
 
     def save(self, path: Path) -> None:
         """Write the tokenizer.json that Hugging Face's libraries read too."""

@@ -34,8 +34,8 @@ def grams(text, n):
 
 def test_unique_drops_what_differs_in_case_and_punctuation_only():
     texts = ["The cat, sat.", "the cat SAT", "The cat sat down", "...", ""]
-    # The last but one word makes a shingle of its own.
-    assert unique(texts) == [1, 2] or unique(texts) == [0, 2]
+    # Fewer than eight words are one shingle, so the third is another.
+    assert unique(texts) in ([0, 2], [1, 2])
 
 
 def test_unique_keeps_the_longer_of_two_that_overlap_whatever_the_order():
@@ -49,21 +49,14 @@ def test_unique_keeps_the_longer_of_two_that_overlap_whatever_the_order():
     assert len({unique([a, b])[0] for a, b in [(long, part)]}) == 1
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.45, True), (0.55, False)])
-def test_unique_counts_the_share_of_shingles_seen(share, kept):
-    long, tail = some_texts(1, words=300)[0], some_texts(1, seed=1, words=100)[0]
-    # 100 words of which the first are those of the longer text: count by hand.
-    n = next(
-        n
-        for n in range(8, 100)
-        if np.mean([g in grams(long, 8) for g in grams(mixed(long, tail, n), 8)])
-        >= share
-    )
-    assert unique([mixed(long, tail, n), long]) == ([0, 1] if kept else [1])
-
-
-def mixed(long, tail, n):
-    return " ".join(long.split()[:n] + tail.split()[n:])
+@pytest.mark.parametrize(("n", "keeps"), [(53, True), (54, False)])
+def test_unique_counts_the_share_of_shingles_seen(n, keeps):
+    # 100 words, so 93 shingles of 8; of the first n words, n - 7 are in the longer
+    # text: 46 are less than half of them, 47 are more.
+    long, tail = some_texts(1, words=300)[0], some_texts(1, seed=2, words=100)[0]
+    mixed = " ".join(long.split()[:n] + tail.split()[n:])
+    assert long.split()[n] != mixed.split()[n]
+    assert unique([mixed, long]) == ([0, 1] if keeps else [1])
 
 
 def test_shared_agrees_with_sets_of_words():

@@ -6,7 +6,7 @@ import pytest
 
 from lmlib.data.sentences import split_sentences
 
-# Cut by hand before the code was run on it. A cut stands before white space.
+# Cut by hand; the rules were made with these in sight. A cut stands before white space.
 BY_HAND = {
     "news": (
         "Dr. Smith went to Washington, D.C., on Jan. 5.| He met Mr. J. R. Jones of "
@@ -17,10 +17,10 @@ BY_HAND = {
         "`Well!' thought Alice to herself, `after such a fall as this, I shall think "
         "nothing of tumbling down stairs!|  How brave they'll all think me at home!|  "
         "Why, I wouldn't say anything about it, even if I fell off the top of the "
-        "house!' (Which was very likely true.)"
+        "house!'| (Which was very likely true.)"
     ),
     "quotes": (
-        'He asked, "Is it true?" and left.| "It is."| She said: "No. Never!"| They '
+        'He asked, "Is it true?" and left.| "It is."| She said: "No.| Never!"| They '
         "agreed (more or less.)| Then they slept."
     ),
     "paper": (
@@ -33,11 +33,11 @@ BY_HAND = {
         ":func:`numpy.add` for more.|\n\nParameters\n----------|\na : array_like\n"
         "    First input.|\nb : array_like\n    Second input.| Must be positive.|\n\n"
         "Returns\n-------|\nout : ndarray|\n\nExamples\n--------|\n"
-        ">>> x = add(1, 2). Foo\n>>> x\n3|\n\nNotes\n-----|\n1. First item.|\n"
+        ">>> x = add(1, 2). Foo|\n>>> x\n3|\n\nNotes\n-----|\n1. First item.|\n"
         "2. Second item."
     ),
     "fields": (
-        "Open a file.|\n\n:param name: its name.|\n:param mode: how. Default 'r'.|\n"
+        "Open a file.|\n\n:param name: its name.|\n:param mode: how.| Default 'r'.|\n"
         "- a point|\n- another\n  that goes on|\n* a star"
     ),
     "play": (
@@ -57,21 +57,21 @@ BY_HAND = {
     "prose": (
         "So do I.| The U.S. has fifty states.| In the U.K. The Times is read.| Vitamin "
         "C is cheap; vitamin D. is not.| Prof. Li arrived at 5 p.m. on Friday.| It was "
-        "No. 7.| He left at 6 a.m.| Nobody saw him.| What?! Nothing.| See p. 12, "
+        "No. 7.| He left at 6 a.m.| Nobody saw him.| What?!| Nothing.| See p. 12, "
         "ch. 3, and vol. 2 of Knuth et al.| The rest (cf. above) follows, etc.| "
         "Version 3.11.7 is older.| John F. Kennedy spoke.| iPhones sell."
     ),
     "reference": (
         "Assignment statements\n*********************|\n\nAssignment statements are "
-        "used to (re)bind names to values and to\nmodify attributes or items of mutable "
-        'objects:|\n\n   assignment_stmt ::= (target_list "=")+|\n\n(See section '
-        "Primaries for the syntax definitions for *attributeref*.)|\n\n* If the target "
-        "list is a single target, the object is assigned.| It\n  may be bound to "
-        "another.|\n\n* Else: the object must be an iterable.|\n\nNote: this is so.| "
-        "`x` is evaluated first.| *y* comes second."
+        "used to (re)bind names to values and to\nmodify attributes or items of "
+        'mutable objects:|\n\n   assignment_stmt ::= (target_list "=")+|\n\n(See '
+        "section Primaries for the syntax definitions for *attributeref*.)|\n\n* If "
+        "the target list is a single target, the object is assigned.| It\n  may be "
+        "bound to another.|\n\n* Else: the object must be an iterable.|\n\nNote: this "
+        "is so.| `x` is evaluated first.| *y* comes second."
     ),
     "torch": (
-        "Computes ``input``'s log. Works in-place, see :func:`torch.log_`.|\n\n"
+        "Computes ``input``'s log.| Works in-place, see :func:`torch.log_`.|\n\n"
         ".. math::\n    y_i = \\log_e (x_i)|\n\nArgs:\n    input (Tensor): the input."
         "|\n    dim (int, optional): the dim.| Default: None.|\n\n.. note:: Slow.| Use "
         "with care.|\n\nExample::|\n\n    >>> a = torch.rand(5) * 5\n"
@@ -85,7 +85,7 @@ BY_HAND = {
         "他说：“我不去！”|然后走了。|价格上涨3.5%。|真的吗？！|“真的。”|她笑了……没有回答。|"
         "《红楼梦》（曹雪芹著。）|很好。"
     ),
-    "mixed": "GPT-2 有 1.5 B 参数。|它用 BPE（见 2.2 节）！？|Yes. 好。",
+    "mixed": "GPT-2 有 1.5 B 参数。|它用 BPE（见 2.2 节）！？|Yes.| 好。",
 }
 
 
