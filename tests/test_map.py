@@ -44,13 +44,18 @@ AWAIT_A_PAGE = {
     "objectives/sop",
     "objectives/span",
     "training/checkpoints",
+    "training/distill",
+    "training/finetune",
     "training/loop",
+    "training/lora",
     "training/muon",
     "training/optimizers",
     "training/parallel",
+    "training/pretrain",
     "training/record",
     "training/seeds",
     "training/settings",
+    "training/tasks",
     "transformer",
 }
 PAGES = {p: p.read_text() for p in (ROOT / "book").glob("[0-9]-*/*.md")}
