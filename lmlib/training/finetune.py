@@ -31,7 +31,7 @@ from lmlib.losses import IGNORE, cross_entropy
 from lmlib.models.bert import Bert
 from lmlib.models.generate import generate
 from lmlib.models.gpt import GPT
-from lmlib.models.heads import PairHead, SequenceHead, TokenHead
+from lmlib.models.heads import PairHead, Pooler, SequenceHead, TokenHead
 from lmlib.models.t5 import T5, T5Config
 from lmlib.objectives.objective import Batch
 from lmlib.objectives.objective import forward as hidden_states
@@ -110,23 +110,29 @@ def initialise(
     if isinstance(pretrained, T5):
         raise ValueError("a T5 does every task as generation: give it texts to produce")
     backbone = model.get_submodule("backbone")
-    d_model, n = pretrained.config.d_model, len(task.names)
-    head: nn.Module
-    if task.kind == "tagging":
-        head = TokenHead(d_model, n, dropout=dropout)
-    elif encodes:
-        head = PairHead(d_model, n, dropout=dropout)
+    head = new_head(pretrained, task.kind, len(task.names), dropout=dropout)
+    if isinstance(head, PairHead):
         for trained in pretrained.heads.values():
             pooler = getattr(trained, "pooler", trained)
-            if isinstance(pooler, type(head.pooler)):
+            if isinstance(pooler, Pooler):
                 head.pooler.load_state_dict(pooler.state_dict())
-    else:
-        head = SequenceHead(d_model, n, pool="last", dropout=dropout)
     if method == "frozen":
         backbone.requires_grad_(False)
     elif method == "lora":
         add_lora(backbone, rank=rank)
     return WithHeads(backbone, {"task": head})
+
+
+def new_head(
+    pretrained: Pretrained, kind: Kind, n_classes: int, *, dropout: float = 0.1
+) -> PairHead | SequenceHead | TokenHead:
+    """The head for a task: an encoder tells from [CLS], a decoder at the end."""
+    d_model = pretrained.backbone.config.d_model
+    if kind == "tagging":
+        return TokenHead(d_model, n_classes, dropout=dropout)
+    if isinstance(pretrained, Bert):
+        return PairHead(d_model, n_classes, dropout=dropout)
+    return SequenceHead(d_model, n_classes, pool="last", dropout=dropout)
 
 
 # -- 3 Inputs -------------------------------------------------------------------------
@@ -363,7 +369,11 @@ def _predictions(
 def answer(
     model: nn.Module, text: str, tokenizer: Tokenizer, *, length: int, n_new: int = 32
 ) -> str:
-    """What a model that was fine-tuned to generate says to `text`."""
+    """What a model that was fine-tuned to generate says to `text`.
+
+    A decoder has `length` positions for both: `n_new` gets half of them at most, and of
+    the text the end is kept.
+    """
     device, special = next(model.parameters()).device, tokenizer.special
     given = tokenizer.encode(text).tolist()
     if isinstance(model, T5):
@@ -371,7 +381,7 @@ def answer(
         start = 1  # the decoder's first token is no text
     else:
         assert isinstance(model, GPT)
-        n_new = min(n_new, length - 1)
+        n_new = min(n_new, length // 2)
         given = [*given[-(length - 1 - n_new) :], special.sep]
         start = len(given)
     tokens = generate(

@@ -5,9 +5,11 @@ stop) is a second validation set, and its score a boast. Here `HeldOut` keeps th
 examples until the choice is made, and gives them out once.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -138,6 +140,50 @@ def task_data(
             f"{valid:g}, test = {test:g})"
         )
     return Task(kind, tuple(names), parts[2][:n_train], parts[1], HeldOut(parts[0]))
+
+
+def read_examples(path: Path, kind: Kind) -> tuple[list[Example], tuple[str, ...]]:
+    """Examples and names of classes from a file with a JSON object on each line.
+
+    {"text": "a fine film", "label": "good"}; for pairs also "second"; for tagging
+    "label" is a list with a name for each word; for generation it is a text.
+
+    Raises:
+        ValueError: a line that is not such an object, by its number.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        wanted = (list, tuple) if kind == "tagging" else (str, int)
+        if (
+            not isinstance(row, dict)
+            or not isinstance(row.get("text"), str)
+            or not isinstance(row.get("second", ""), str)
+            or not isinstance(row.get("label"), wanted)
+        ):
+            raise ValueError(
+                f'{path}, line {number}: expected {{"text": …, "label": …}} for '
+                f"{kind}, got {line[:60]!r}"
+            )
+        rows.append(row)
+    if kind == "generation":
+        return [Example(row["text"], str(row["label"])) for row in rows], ()
+    if kind == "tagging":
+        names = tuple(sorted({str(label) for row in rows for label in row["label"]}))
+        return [
+            Example(row["text"], tuple(names.index(str(x)) for x in row["label"]))
+            for row in rows
+        ], names
+    names = tuple(sorted({str(row["label"]) for row in rows}))
+    return [
+        Example(row["text"], names.index(str(row["label"])), row.get("second", ""))
+        for row in rows
+    ], names
 
 
 def classification(

@@ -9,13 +9,13 @@ import transformers
 
 from lmlib.data.tokenizers import load_tokenizer
 from lmlib.models import hub
+from lmlib.training.keep import keep
 from lmlib.training.pretrain import (
     N_SENTINELS,
     RECIPES,
     Size,
     WithHeads,
     corpus_digest,
-    keep,
     make_model,
     make_objective,
     pretrain,
@@ -79,9 +79,7 @@ def test_what_is_kept_gives_the_same_numbers_in_transformers(tmp_path):
     other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     ids = torch.randint(200, (2, 7))
     with torch.no_grad():
-        torch.testing.assert_close(
-            model(ids), other(ids).logits, rtol=1e-5, atol=1e-5
-        )
+        torch.testing.assert_close(model(ids), other(ids).logits, rtol=1e-5, atol=1e-5)
 
 
 def test_the_generator_shares_the_embedding_and_is_not_kept(tmp_path):
@@ -109,9 +107,7 @@ def test_the_discriminator_teaches_the_generator_nothing():
 def test_resuming_needs_the_same_text(tmp_path):
     arguments = {"folder": tmp_path, "batch_size": 8, "evaluation_batches": 1}
     settings = Settings(steps=2)
-    pretrain(
-        "causal", TOKENIZER, corpus(), corpus(5, 1), SIZE, settings, **arguments
-    )
+    pretrain("causal", TOKENIZER, corpus(), corpus(5, 1), SIZE, settings, **arguments)
     with pytest.raises(ValueError, match=r"configuration\.corpus: '[0-9a-f]{64}', now"):
         pretrain(
             "causal",

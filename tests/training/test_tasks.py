@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from lmlib.data.documents import Labelled
-from lmlib.training.tasks import Example, HeldOut, Task, classification, task_data
+from lmlib.training.tasks import (
+    Example,
+    HeldOut,
+    Task,
+    classification,
+    read_examples,
+    task_data,
+)
 
 EXAMPLES = [Example(f"text {i % 80}", i % 2) for i in range(100)]
 
@@ -44,6 +51,25 @@ def test_labelled_texts_are_shuffled_with_their_labels():
     assert len(task.valid) == 10
     assert all(e.wanted == int(e.text) % 3 for e in task.train)
     assert [e.text for e in task.train] != [str(i) for i in range(20)]
+
+
+def test_examples_are_read_from_lines_of_json(tmp_path):
+    path = tmp_path / "examples.jsonl"
+    path.write_text(
+        '{"text": "a b", "label": "y", "second": "c"}\n\n{"text": "d", "label": "x"}\n'
+    )
+    examples, names = read_examples(path, "classification")
+    assert names == ("x", "y")
+    assert examples == [Example("a b", 1, "c"), Example("d", 0)]
+    assert read_examples(path, "generation") == (
+        [Example("a b", "y"), Example("d", "x")],
+        (),
+    )
+    path.write_text('{"text": "a b", "label": ["y", "x"]}')
+    assert read_examples(path, "tagging") == ([Example("a b", (1, 0))], ("x", "y"))
+    path.write_text('{"text": "a", "label": "x"}\nno json')
+    with pytest.raises(ValueError, match="line 2: expected"):
+        read_examples(path, "classification")
 
 
 @pytest.mark.parametrize(
