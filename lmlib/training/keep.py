@@ -36,11 +36,13 @@ class Kept:
     Attributes:
         model: as in the Hugging Face layout; or, fine-tuned, backbone and
             `heads["task"]`.
+        family: of the backbone: bert, roberta, albert, gpt2 or t5.
         made: the content of lmlib.json; empty for a checkpoint from elsewhere.
     """
 
     model: nn.Module
     tokenizer: Tokenizer
+    family: str
     made: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,18 +87,18 @@ def load(
         FileNotFoundError, ValueError: as `hub.load` and `load_tokenizer`.
     """
     folder = Path(folder)
-    model: nn.Module = hub.load(folder)
+    pretrained = hub.load(folder)
+    model: nn.Module = pretrained
     made: dict[str, Any] = {}
     if (folder / "lmlib.json").is_file():
         made = json.loads((folder / "lmlib.json").read_text())
     if (folder / "head.safetensors").is_file():
-        assert isinstance(model, Pretrained)
-        head = new_head(model, made["task"]["kind"], len(made["task"]["names"]))
+        head = new_head(pretrained, made["task"]["kind"], len(made["task"]["names"]))
         load_model_state(head, load_file(folder / "head.safetensors"))
-        model = WithHeads(model.backbone, {"task": head}).eval()
+        model = WithHeads(pretrained.backbone, {"task": head}).eval()
     if device is not None:
         model = model.to(device)
-    return Kept(model, load_tokenizer(folder), made)
+    return Kept(model, load_tokenizer(folder), pretrained.family, made)
 
 
 def _around(backbone: Any, family: str) -> Pretrained:
