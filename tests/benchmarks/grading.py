@@ -146,11 +146,9 @@ def compare(notebooks: list[nbformat.NotebookNode], root: Path) -> None:
 def many(notebooks: list[nbformat.NotebookNode], root: Path) -> None:
     scales = Scales()
     seconds = ours(notebooks, root / "many", 2, scales.weigh)
-    number = len(notebooks)
-    print(
-        f"{number} submissions, 2 jobs: {seconds:.0f} s, {60 * number / seconds:.0f} "
-    )
-    print("a minute. Most memory in each tenth of the run, MiB:")
+    rate = 60 * len(notebooks) / seconds
+    print(f"{len(notebooks)} submissions, 2 jobs: {seconds:.0f} s, {rate:.0f} a minute")
+    print("the most memory in each tenth of the run, in MiB:")
     begin, end = scales.weights[0][0], scales.weights[-1][0]
     edges = [begin + (end - begin) * i / 10 for i in range(11)]
     print("  ".join(f"{scales.most(*edges[i : i + 2]):.0f}" for i in range(10)))
