@@ -47,6 +47,7 @@ AWAIT_A_PAGE = {
     "training/checkpoints",
     "training/distill",
     "training/finetune",
+    "training/keep",
     "training/loop",
     "training/lora",
     "training/muon",

@@ -427,9 +427,10 @@ def _load_gpt2(folder: Path) -> SubwordTokenizer:
 
 
 def _without_threads_in_children() -> None:
-    """Encode with one thread after a fork, without the package's warning.
+    """Encode with one thread after a fork, whatever TOKENIZERS_PARALLELISM says.
 
-    Its threads don't survive a fork, and an encoding that waits for them never ends.
+    Threads don't survive a fork, and with "true" an encoding in a child waits for them
+    for ever; unset, some versions of the package warn.
     """
     name = "TOKENIZERS_PARALLELISM"
     before: list[str | None] = []

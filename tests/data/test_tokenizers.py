@@ -314,19 +314,24 @@ def test_folders_and_files_without_a_tokenizer(tmp_path):
 
 def test_another_process_trains_the_same_and_may_fork(wordpiece, bpe):
     program = (
-        "import os\n"
+        "import os, signal\n"
         "from tests.data.test_tokenizers import TEXTS, train_bpe, train_wordpiece\n"
         "print(train_wordpiece(TEXTS, 700).digest)\n"
         "t = train_bpe(TEXTS[::-1], 600)\n"
         "print(t.digest, flush=True)\n"
-        "t.encode_batch(['a b'] * 1000)\n"
+        "t.encode_batch(TEXTS * 8)\n"
         "pid = os.fork()\n"
-        "t.encode_batch(['a b'] * 1000)\n"  # hangs or warns if it uses threads
-        "os._exit(0) if pid == 0 else os.waitpid(pid, 0)\n"
-        "assert 'TOKENIZERS_PARALLELISM' not in os.environ\n"
+        "pid or signal.alarm(10)\n"
+        "t.encode_batch(TEXTS * 2)\n"  # hangs in the child if it uses threads
+        "pid or os._exit(0)\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+        "assert os.environ['TOKENIZERS_PARALLELISM'] == 'true'\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment.pop("TOKENIZERS_PARALLELISM", None)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TOKENIZERS_PARALLELISM": "true",
+    }
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         env=environment,

@@ -203,7 +203,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="no examples"):
         SentenceCompression([], SPECIAL, length=8, batch_size=1)
     with pytest.raises(ValueError, match="example 0 has 22"):
-        objective(length=20)
+        objective(length=23)
     with pytest.raises(ValueError, match="2 words need as many labels"):
         compression_example(["a", "fire"], [True], encode)
     with pytest.raises(ValueError, match="word 'x' has no tokens"):

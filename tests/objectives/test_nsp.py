@@ -30,8 +30,8 @@ def document_at(places):
 
 def check_pairs(draw):
     rng = np.random.default_rng(0)
-    starts = rng.choice(pair_starts(C), size=6000)
-    wanted = rng.integers(5, 40, size=6000)
+    starts = rng.choice(pair_starts(C), size=60_000)
+    wanted = rng.integers(5, 40, size=60_000)
     p = draw(starts, wanted, rng)
     negative = p.label == 1
     assert is_plausible(negative.sum(), len(p.label), 0.5)

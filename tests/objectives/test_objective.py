@@ -1,5 +1,8 @@
 """What all objectives keep: their part of the contract with the training loop."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,10 @@ import lmlib.objectives.mlm
 import lmlib.objectives.pairs
 import lmlib.objectives.rtd
 from lmlib.losses import IGNORE
+from lmlib.models.bert import Bert
+from lmlib.models.gpt import GPT
+from lmlib.models.heads import TokenHead
+from lmlib.models.t5 import T5, t5_config
 from lmlib.objectives.causal import CausalLM
 from lmlib.objectives.compression import SentenceCompression, compression_example
 from lmlib.objectives.mlm import MaskedLM
@@ -23,6 +30,7 @@ from lmlib.objectives.rtd import ReplacedTokens
 from lmlib.objectives.sequences import PackedSequences
 from lmlib.objectives.sop import SentenceOrder
 from lmlib.objectives.span import SpanCorruption
+from lmlib.transformer import TransformerConfig
 from tests.objectives.samples import SPECIAL, Model, corpus, same, to, vocab_size
 from tests.objectives.test_span import EncoderDecoder
 
@@ -123,6 +131,49 @@ def test_losses_are_sums_over_as_many_targets_as_are_counted(
     sum(losses.values()).backward()
     heads = [n for n, p in model.named_parameters() if p.grad is None]
     assert heads == [], "every parameter is trained"
+
+
+def library_model(parts, n_tokens):
+    """The smallest model of the library that has the heads for `parts`."""
+    n_segments = 2 if parts & {"nsp", "sop"} else 0
+    config = TransformerConfig(
+        n_tokens,
+        16,
+        n_layers=1,
+        n_heads=2,
+        max_len=20,
+        n_segments=n_segments,
+        dropout=0.0,
+        attention_dropout=0.0,
+    )
+    if "span" in parts:
+        return T5(t5_config(16, 16, 1, 2, d_head=8, vocab_size=n_tokens, dropout=0.0))
+    if "lm" in parts:
+        return GPT(replace(config, causal=True, norm_first=True))
+    model = Bert(config, heads=sorted(parts & {"mlm", "nsp", "sop"} - {"rtd"}))
+    for part in parts & {"rtd", "keep"}:
+        model.heads[part] = TokenHead(16, 1)
+    if "rtd" in parts:
+        del model.heads["mlm"]
+        model.heads["generator"] = Bert(replace(config, d_model=8), heads=["mlm"])
+    return model
+
+
+def test_models_of_the_library_begin_at_chance(objective_and_parts, device):
+    """Weights start small: every class is about as likely as any other."""
+    make, parts = objective_and_parts
+    objective, model = make(), library_model(parts, V + 3).to(device)
+    batch = to(objective.batch(0), device)
+    losses, counts = objective.losses(model, batch), objective.counts(batch)
+    n_classes = {"lm": V + 3, "mlm": V + 3, "span": V + 3}
+    for part in parts:
+        chance = math.log(n_classes.get(part, 2)) * (50 if part == "rtd" else 1)
+        # T5 starts with large embeddings, which are its head too
+        slack = 0.3 if part == "span" else 0.03
+        assert losses[part].item() / counts[part] == pytest.approx(chance, rel=slack)
+    sum(losses.values()).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None]
+    assert without == []
 
 
 def test_a_batch_without_targets_has_loss_zero(device):

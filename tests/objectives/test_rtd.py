@@ -84,6 +84,15 @@ def test_sampling_is_inversion(device):
         ).tolist() == [1]
 
 
+def test_rounding_never_draws_the_impossible(device):
+    """The cumulated probabilities of n alike tokens may end below the largest die."""
+    die = torch.tensor([1 - 2**-24]).to(device)
+    for n in range(1, 200):
+        logits = torch.zeros(1, n + 1).to(device)
+        logits[0, n] = -torch.inf
+        assert sample_tokens(logits, die).item() == n - 1
+
+
 def test_dice_are_even():
     dice = torch.cat([objective().batch(step)["dice"] for step in range(20)])
     assert dice.min() >= 0
