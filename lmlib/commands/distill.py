@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
         ("attention", 0.0, "of the divergence of attention maps, layer by layer"),
     ):
         parser.add_argument(f"--{part}", type=float, default=weight, help=about)
-    options.add_training(parser, steps=500, lr=5e-4, batch=32, every=100)
+    options.add_training(parser, steps=300, lr=5e-4, batch=16, every=50)
     parser.set_defaults(run=run)
 
 

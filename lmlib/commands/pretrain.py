@@ -67,7 +67,7 @@ def add(commands: Any) -> None:
     size.add_argument("--heads", type=int, default=4, help="attention heads")
     size.add_argument("--length", type=int, default=128, help="tokens of a sequence")
     size.add_argument("--dropout", type=float, default=0.0, help="costs time")
-    options.add_training(parser, steps=1000, lr=2e-3, batch=32, every=200)
+    options.add_training(parser, steps=600, lr=2e-3, batch=16, every=100)
     parser.set_defaults(run=run)
 
 
