@@ -102,6 +102,20 @@ def test_frozen_weights_stay_and_dropout_is_on_in_training_alone():
     assert torch.equal(model.backbone.frozen.weight, before)
 
 
+def test_each_step_and_each_seed_has_its_own_dropout():
+    masks = []
+
+    class Spy(Objective):
+        def losses(self, model, batch):
+            masks.append(tuple(model.backbone.dropout(torch.ones(64)).tolist()))
+            return super().losses(model, batch)
+
+    for seed in (0, 0, 1):
+        train(Toy(dropout=0.5), Spy(), Settings(steps=3, accumulate=2, seed=seed))
+    assert masks[:6] == masks[6:12]
+    assert len(set(masks)) == 12  # also of the pieces of a step
+
+
 def test_bf16_is_autocast_with_parameters_in_float32():
     seen = []
 

@@ -19,6 +19,7 @@ def test_begins_at_the_pretrained_model_and_computes_the_sum(device):
     weight, bias = linear.weight.clone(), linear.bias.clone()
     lora, x = LoRALinear(linear, rank=2, alpha=6.0), torch.randn(3, 5, device=device)
     torch.testing.assert_close(lora(x), x @ weight.T + bias)
+    assert {n for n, p in lora.named_parameters() if p.requires_grad} == {"a", "b"}
     nn.init.normal_(lora.b)
     expected = x @ (weight + 3.0 * lora.b @ lora.a).T + bias
     torch.testing.assert_close(lora(x), expected, rtol=1e-5, atol=1e-5)
