@@ -128,6 +128,14 @@ def _grade(given: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     folder = course / "graded" / name
+    writer = gradebook.Writer(course)
+    new: set[str] = set()
+
+    def progress(done: int, total: int, record: Any) -> None:
+        writer.write(record)
+        new.add(record.student)
+        _progress(done, total, record)
+
     if given.scheduler:
         from lmlib.grading import cluster
 
@@ -136,7 +144,7 @@ def _grade(given: argparse.Namespace) -> int:
             source,
             folder / "records",
             scheduler=given.scheduler,
-            progress=_progress,
+            progress=progress,
         )
     else:
         records = batch.grade(
@@ -146,11 +154,14 @@ def _grade(given: argparse.Namespace) -> int:
             jobs=max(given.jobs, 1),
             unsafe=given.unsafe,
             forkserver=given.forkserver,
-            progress=_progress,
+            progress=progress,
         )
-    problems = gradebook.write_records(course, records)
+    for record in records:
+        if record.student not in new:  # graded before, and perhaps not yet written
+            writer.write(record)
     code = [cell.source for cell in source.cells if cell.cell_type == "code"]
     report.write_reports(records, folder, boilerplate=code)
+    problems = writer.finish()
     print(_summary(records))
     for problem in problems:
         print(f"not in the gradebook: {problem}")

@@ -214,6 +214,7 @@ def live(control: socket.socket) -> None:
     """Obey the examiner until it hangs up: the life of a student's process."""
     notebook = Notebook()
     copy: Copy | None = None
+    dying: list[int] = []
     while True:
         try:
             operation, *arguments = Decoder().decode(wire.receive(control))
@@ -221,8 +222,12 @@ def live(control: socket.socket) -> None:
             return
         how = ""
         if copy is not None and operation != "alive":
-            how = copy.end(*arguments if operation == "ended" else (0.0,))
+            if operation == "ended":
+                how = copy.end(*arguments)
+            else:
+                dying.append(copy.kill())  # which takes a while: go on meanwhile
             copy = None
+        dying = [pid for pid in dying if _is_left(pid)]
         if operation == "fork":
             (file,) = socket.recv_fds(control, 1, 1)[1]
             copy = Copy(control, file, notebook)
@@ -234,6 +239,14 @@ def live(control: socket.socket) -> None:
         else:
             result = how
         wire.send(control, Encoder().encode(result))
+
+
+def _is_left(pid: int) -> bool:
+    """Whether a child has not ended yet; reaps it if it has."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:  # the student's code waits for children, too
+        return False
 
 
 class Copy:
@@ -251,6 +264,10 @@ class Copy:
             finally:
                 os._exit(code)
         os.close(file)
+
+    def kill(self) -> int:
+        os.kill(self.pid, signal.SIGKILL)
+        return self.pid
 
     def end(self, patience: float) -> str:
         """See that it has ended, after `patience` seconds by force; in words, how."""
