@@ -1,11 +1,11 @@
 """A throw-away machine in which hostile code may run unconfined.
 
-Stock nbgrader gives student code all that the instructor may do. To see what comes of it
-without harm, `Cage` is process 1 of new namespaces (users, mounts, processes, network,
-IPC): it sees no other process, has no network but a loopback of its own, and of the disk
-only Python, its packages, this repository and an empty home. All of these may be written
-to, for each lies under an overlay in memory; what was changed is in `changes`, and goes
-with the process.
+Stock nbgrader gives student code all that the instructor may do. To see what comes of
+it without harm, `Cage` is process 1 of new namespaces (users, mounts, processes,
+network, IPC): it sees no other process, has no network but a loopback of its own, and
+of the disk only Python, its packages, this library and an empty home. All of these may
+be written to, for each lies under an overlay in memory; what was changed is in
+`changes`, and goes with the process.
 
 Needs Linux 6.6 (overlays on tmpfs for ordinary users) and user namespaces. The kernel
 does not bound the memory of all processes together, so `run` watches it.
@@ -79,23 +79,24 @@ class Cage:
 
     Parameters:
         folder: empty; becomes a file system in memory.
-        repository: what is to be seen besides Python.
+        packages: what is to be seen besides Python.
     """
 
-    def __init__(self, folder: Path, repository: Path) -> None:
+    def __init__(self, folder: Path, packages: Path) -> None:
         assert os.getpid() == 1
         kernel.call("mount", b"none", b"/", b"", RECURSIVE | PRIVATE, b"")
         mount("tmpfs", folder, "size=2g")
         self.folder, self.root = folder, folder / "root"
         mount("tmpfs", self.root, "size=1g")
         self.overlays: dict[Path, Path] = {}
-        shown = outermost([*interpreter_paths(), repository])
+        shown = outermost([*interpreter_paths(), packages])
         for number, path in enumerate(shown):
             if not path.is_dir():
                 bind(path, self.inside(path))
                 continue
             upper, work = folder / f"upper{number}", folder / f"work{number}"
-            upper.mkdir(), work.mkdir()
+            upper.mkdir()
+            work.mkdir()
             layers = f"lowerdir={path.resolve()},upperdir={upper},workdir={work}"
             mount("overlay", self.inside(path), f"{layers},userxattr")
             self.overlays[path] = upper
@@ -120,13 +121,17 @@ class Cage:
         places += [(self.inside(path), path) for path in (HOME, Path("/tmp"))]
         found = set()
         for place, path in places:
-            for folder, _, files in os.walk(place):
-                relative = path / Path(folder).relative_to(place)
-                found |= {str(relative / file) for file in files}
+            for folder, folders, files in os.walk(place):
+                below = Path(folder)
+                folders[:] = [f for f in folders if not (below / f).is_mount()]
+                found |= {str(path / (below / f).relative_to(place)) for f in files}
         return found
 
     def run(
-        self, command: Sequence[str], cwd: Path, environment: Mapping[str, str],
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
         seconds: float,
     ) -> Ran:
         """Run a command as an ordinary user would, then end all that it has left."""
@@ -173,7 +178,10 @@ class Cage:
         found = []
         for path in self.inside(Path("/proc")).glob("[0-9]*"):
             with suppress(OSError):
-                if path.name != "1" and "\nState:\tZ" not in (path / "status").read_text():
+                if (
+                    path.name != "1"
+                    and "\nState:\tZ" not in (path / "status").read_text()
+                ):
                     found.append(int(path.name))
         return found
 
@@ -193,7 +201,10 @@ class Cage:
         return "?"
 
     def _become(
-        self, command: Sequence[str], cwd: Path, environment: Mapping[str, str],
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
         output: int,
     ) -> None:
         try:

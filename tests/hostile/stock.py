@@ -1,10 +1,7 @@
-"""What stock nbgrader makes of a hostile answer: one case, in a cage, printed as JSON.
+"""What stock nbgrader makes of a hostile answer, in a cage.
 
-    python -m tests.hostile.stock CASE COURSE
-
-COURSE is a folder that `make_course` has filled. Two students hand in: the case, and
-after it in the batch a neighbour with one wrong and two right answers, who must get
-(0, 1, 2). The case "" is an honest answer.
+Two students hand in: the case, and after it in the batch a neighbour with one wrong and
+two right answers, who must get (0, 1, 2).
 """
 
 import hashlib
@@ -15,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing
@@ -27,11 +25,11 @@ import nbformat
 from lmlib.grading import kernel
 from lmlib.grading.assignment import ROOT
 from tests.hostile import cage, course
-from tests.hostile.cases import CASES, RIGHT, RIGHT_SUM, WRONG, Case
+from tests.hostile.cases import RIGHT_SUM, WRONG, Case
 
 COURSE = cage.HOME / "course"
 CONFIG = f"c = get_config()\nc.CourseDirectory.root = {str(COURSE)!r}\n"
-CELL, SECONDS = 10, 120  # the time-out of a cell; when a batch that hangs is ended
+CELL, SECONDS = 30, 300  # nbgrader's own time-out; when a batch that hangs is ended
 STUDENT, NEIGHBOUR = "a-case", "b-neighbour"
 NEIGHBOUR_POINTS = [0, 1, 2]
 
@@ -48,7 +46,8 @@ class Result:
         course: files of the course (not those of grading) changed or gone, a few.
         elsewhere: files made or changed elsewhere.
         survivors: processes left behind.
-        log: the end of what nbgrader said.
+        log: the errors that nbgrader told of.
+        seconds: how long it took.
     """
 
     points: list[float] | None
@@ -59,6 +58,7 @@ class Result:
     elsewhere: list[str]
     survivors: list[str]
     log: str
+    seconds: float
 
 
 # -- Before the cage ------------------------------------------------------------------
@@ -91,7 +91,7 @@ def make_course(folder: Path) -> None:
         capture_output=True,
     )
     (folder / "nbgrader_config.py").write_text(
-        f"{CONFIG}c.Execute.timeout = {CELL}\n"
+        f"{CONFIG}c.Execute.timeout = {CELL}\nc.Execute.startup_timeout = {SECONDS}\n"
     )
 
 
@@ -140,6 +140,7 @@ def marks(database: Path, student: str) -> list[float] | None:
 
 
 def grade(case: Case, template: Path, folder: Path) -> Result:
+    began = time.monotonic()
     machine = cage.Cage(folder, ROOT / "lmlib")
     decoy = cage.HOME / "decoy"
     inside = machine.inside(COURSE)
@@ -166,25 +167,28 @@ def grade(case: Case, template: Path, folder: Path) -> Result:
             if not path.startswith((f"{COURSE}/autograded/", f"{COURSE}/gradebook.db"))
         )[:20],
         survivors=ran.survivors[:60],
-        log=ran.output[-2000:],
+        log="\n".join(x[:300] for x in ran.output.splitlines() if "ERROR" in x)[-3000:],
+        seconds=round(time.monotonic() - began, 1),
     )
 
 
-def main() -> None:
-    name, template = sys.argv[1], Path(sys.argv[2])
-    cases = {case.name: case for case in CASES} | {"": Case("", RIGHT)}
+def grade_caged(case: Case, template: Path, result: Path) -> None:
+    """Grade `case` in a new cage and write the JSON of its `Result`, or nothing.
+
+    Forks twice: only a process with one thread may leave its user namespace, and only
+    the next one is process 1 of the new ones.
+    """
+
+    def inside() -> None:
+        found = grade(case, template, Path(folder))
+        result.write_text(json.dumps(asdict(found)))
+
+    def outside() -> None:
+        cage.unshare()
+        sys.exit(forked(inside))
+
     with tempfile.TemporaryDirectory() as folder:
-
-        def inside() -> None:
-            result = grade(cases[name], template, Path(folder))
-            print(json.dumps(asdict(result)), flush=True)
-
-        def outside() -> None:
-            cage.unshare()
-            sys.exit(forked(inside))
-
-        # A fork has one thread, as the kernel demands of who leaves its user namespace.
-        sys.exit(forked(outside))
+        forked(outside)
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -203,7 +207,3 @@ def forked(work: Callable[[], object]) -> int:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-if __name__ == "__main__":
-    main()

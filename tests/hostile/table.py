@@ -3,31 +3,33 @@
     python -m tests.hostile.table [-o FILE] [CASE ...]
 
 nbgrader runs unconfined what it grades, so each case gets a throw-away machine of its
-own (`cage`), and a neighbour who is graded after it in the same batch. Takes about half
-an hour on two cores. Without `-o` the table is printed; tests/hostile/table.md is the
-one that was recorded, and `counts` reads it for book/grading.md.
+own (`cage`), and a neighbour who is graded after it in the same batch. Takes half an
+hour on two quiet cores; what has been tried is kept in _build/hostile/ and not tried
+again, unless the case is named. Without `-o` the table is printed; table.md beside this
+file is the one that was recorded, and `counts` reads it for book/grading.md.
 """
 
 import argparse
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lmlib.grading.assignment import ROOT
 from lmlib.grading.record import Record
 from tests.hostile import cage, course, stock
-from tests.hostile.cases import CASES, Case
+from tests.hostile.cases import CASES, RIGHT, Case
 
 RECORDED = Path(__file__).with_name("table.md")
 WORKERS = 2
+HONEST = Case("an honest answer", RIGHT)
 INTRODUCTION = """\
 # Hostile answers under stock nbgrader and under `lmlib grade`
 
@@ -35,34 +37,58 @@ Made by `python -m tests.hostile.table` on {date}: nbgrader {nbgrader} as it com
 (`Execute.timeout` {cell} s), Python {python}, Linux {linux}, {cores} cores. Tests and
 cases are in `course.py` and `cases.py` of this folder; the sum is 4 points.
 
-Each case had a throw-away machine (`cage.py`): an account of its own with nothing in it
-but the course, writable packages as in a virtual environment, no network but loopback,
-{space} GiB of addresses for each process. After {seconds} s, or with {memory} GiB taken,
-it was ended from outside. In the same batch a neighbour was graded after the case, with
-one wrong answer and two right ones.
+Each case had a throw-away machine (`cage.py`): an account of its own with nothing in
+it but the course, writable packages as in a virtual environment, no network but
+loopback, {space} GiB of addresses for each process. After {seconds} s, or with {memory}
+GiB taken, it was ended from outside. In the same batch a neighbour was graded after the
+case, with one wrong answer and two right ones.
 
-*Stock* is the mark in the gradebook, *none* if there is none for that student. **Bold**:
-not the mark that is due. *Files changed* are those of the course (source, release, what
-was handed in); *files elsewhere* were changed or left in HOME, in /tmp or among the packages.
+*Stock* is the mark in the gradebook, *none* if there is none for that student; **bold**
+if it is not the mark that is due. *Course files* are the source, the release and what
+was handed in; *files elsewhere* were changed or left in HOME, in /tmp or among the
+packages.
 
 """
 HEADER = "| case | stock | stock besides | ours | state |\n| :- | -: | :- | -: | :- |\n"
 
 
-def run_stock(name: str, template: Path) -> stock.Result:
-    """One case in a process of its own. RuntimeError if it cannot be caged."""
-    command = [sys.executable, "-m", "tests.hostile.stock", name, str(template)]
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=2 * stock.SECONDS,
-        env=os.environ | one_thread,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{name!r} could not be tried:\n{done.stderr[-2000:]}")
-    return stock.Result(**json.loads(done.stdout))
+def kept(case: Case) -> Path:
+    """Where the result of a case is kept: another place if anything changes."""
+    total = hashlib.sha256(repr(case).encode())
+    for module in (stock, cage, course):
+        total.update(Path(module.__file__).read_bytes())
+    return ROOT / "_build" / "hostile" / f"{total.hexdigest()[:32]}.json"
+
+
+def run_stock(cases: Sequence[Case], template: Path, anew: bool) -> list[stock.Result]:
+    """All cases, `WORKERS` at a time. RuntimeError if one cannot be tried."""
+    places = [kept(case) for case in cases]
+    waiting = [
+        case
+        for case, path in zip(cases, places, strict=True)
+        if anew or not path.is_file()
+    ]
+    running: dict[int, Case] = {}
+    while waiting or running:
+        while waiting and len(running) < WORKERS:
+            case = waiting.pop(0)
+            path = kept(case)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            child = os.fork()
+            if child == 0:
+                stock.grade_caged(case, template, path)
+                os._exit(0)
+            running[child] = case
+        case = running.pop(os.wait()[0])
+        if not kept(case).is_file():
+            raise RuntimeError(f"{case.name!r} could not be tried")
+        result = stock.Result(**json.loads(kept(case).read_text()))
+        said = "; ".join([mark(result.points), *besides(result, set())])
+        print(
+            f"{case.name}: {said} ({result.seconds:g} s)", file=sys.stderr, flush=True
+        )
+    return [stock.Result(**json.loads(path.read_text())) for path in places]
 
 
 def mark(points: Sequence[float] | None) -> str:
@@ -117,40 +143,38 @@ def counts(table: str) -> dict[str, int]:
     said = [one[2] for one in found]
     return {
         "cases": len(given),
-        "too much": sum(m != "none" and off and float(m) > due for m, off, due in given),
-        "too little": sum(m != "none" and off and float(m) <= due for m, off, due in given),
+        "too much": sum(
+            m != "none" and off and float(m) > due for m, off, due in given
+        ),
+        "too little": sum(
+            m != "none" and off and float(m) <= due for m, off, due in given
+        ),
         "no mark": sum(m == "none" for m, _, _ in given),
         "aborted": sum("batch aborted" in words for words in said),
         "hung": sum("batch hung" in words for words in said),
         "neighbour": sum("neighbour" in words for words in said),
         "course": sum("course files" in words for words in said),
         "left": sum("elsewhere" in words or " left" in words for words in said),
-        "the same": sum(not off and not words for (_, off, _), words in zip(given, said, strict=True)),
+        "the same": sum(
+            not off and not words
+            for (_, off, _), words in zip(given, said, strict=True)
+        ),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, help="where the table goes")
-    parser.add_argument("case", nargs="*", help="only these")
+    parser.add_argument("case", nargs="*", help="only these, anew")
     given = parser.parse_args()
     cases = [case for case in CASES if not given.case or case.name in given.case]
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder, "course")
         template.mkdir()
         stock.make_course(template)
-        honest = run_stock("", template)
+        honest, *results = run_stock([HONEST, *cases], template, bool(given.case))
         assert (honest.points, honest.neighbour) == ([1, 1, 2], stock.NEIGHBOUR_POINTS)
         usual = set(honest.elsewhere)
-
-        def tried(case: Case) -> stock.Result:
-            result = run_stock(case.name, template)
-            said = "; ".join(besides(result, usual))
-            print(f"{case.name}: {mark(result.points)} {said}", file=sys.stderr)
-            return result
-
-        with ThreadPoolExecutor(WORKERS) as pool:
-            results = list(pool.map(tried, cases))
         ours = course.grade(Path(folder))
     text = INTRODUCTION.format(
         date=datetime.date.today(),
