@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
     parser = argparse.ArgumentParser(prog="lmlib", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -49,11 +49,23 @@ def main(arguments: list[str] | None = None) -> int:
     grade.set_defaults(run=_grade, parser=grade)
 
     given = parser.parse_args(arguments)
+    given.forkserver = forkserver
+    typed = arguments is None  # and not called by another program, or by itself
+    if typed and given.run is _grade and not (given.doctor or given.scheduler):
+        _begin_anew(given)
     try:
         return int(given.run(given))
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         print(f"lmlib: {error}", file=sys.stderr)
         return 2
+
+
+def _begin_anew(given: argparse.Namespace) -> None:
+    """Run the command in the process from which those of students are forked."""
+    if sys.platform == "linux":
+        from lmlib.grading import forkserver
+
+        forkserver.run_forked(sys.argv[1:], given.unsafe)
 
 
 def _check(given: argparse.Namespace) -> int:
@@ -120,6 +132,7 @@ def _grade(given: argparse.Namespace) -> int:
             folder / "records",
             jobs=max(given.jobs, 1),
             unsafe=given.unsafe,
+            forkserver=given.forkserver,
             progress=_progress,
         )
     problems = gradebook.write_records(course, records)

@@ -1,9 +1,15 @@
 """The two commands as a person types them."""
 
+import os
+import subprocess
+import sys
+
 import nbformat
 import pytest
 
 from lmlib.cli import main
+from lmlib.grading.assignment import ROOT
+from lmlib.grading.record import Record
 from tests import sample_class
 from tests.sample_class import ASSIGNMENT
 
@@ -70,3 +76,54 @@ def test_bad_arguments_are_told_in_a_line(tmp_path, capsys, arguments, words):
         arguments = [*arguments, "--course", str(tmp_path)]
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
+
+
+SEARCH = '''
+def attention_weights(query, key, scale=None):
+    """Look through all of this process's memory for the course's secret."""
+    import re
+    here = "".join(["here", "-", "I", "-", "am"])
+    # As patterns, so that what is looked for is not in memory for the looking.
+    names = ["[h]ere-[I]-am", "[a]-[s]ecret-of-the-[c]ourse", "[t]he-[c]lass-of-today"]
+    names = [re.compile(name.encode()) for name in names]
+    found = set()
+    memory = open("/proc/self/mem", "rb", buffering=0)
+    for line in open("/proc/self/maps").read().splitlines():
+        if " rw" not in line:
+            continue
+        first, last = (int(part, 16) for part in line.split()[0].split("-"))
+        try:
+            memory.seek(first)
+            data = memory.read(last - first)
+        except OSError:
+            continue
+        found |= {n for n, name in enumerate(names) if name.search(data)}
+        del data
+    raise RuntimeError(f"found {sorted(found)}")
+'''
+
+
+def test_grade_as_typed_leaves_no_secret_in_the_memory_of_student_code(tmp_path):
+    answers = sample_class.only("weighted_sum")
+    answers["attention_weights"] = SEARCH
+    handed_in = tmp_path / "the-class-of-today"
+    handed_in.mkdir()
+    nbformat.write(sample_class.fill(answers), handed_in / "thief.ipynb")
+    course = tmp_path / "course"
+    command = [sys.executable, "-m", "lmlib.cli", "grade", str(handed_in)]
+    done = subprocess.run(
+        [*command, "--course", str(course), "--jobs", "1"],
+        env={**os.environ, "LMLIB_COURSE_SECRET": "a-secret-of-the-course"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    path = course / "graded" / ASSIGNMENT / "records" / "thief.json"
+    record = Record.from_json(path.read_text())
+    told = record.cells[0].output
+    if "PermissionError" in told:
+        pytest.skip("this kernel does not let a process read its own /proc/self/mem")
+    # It finds what it has made itself, so it does look, and nothing else.
+    assert "found [0]" in told, told
+    assert record.cells[1].points == 2

@@ -6,6 +6,8 @@ with it, and a run that is killed goes on where it was: a record whose fingerpri
 fits (the submission, the tests, the library, the secret) is not made again.
 """
 
+import contextlib
+import gc
 import hashlib
 import importlib
 import json
@@ -23,7 +25,7 @@ import nbformat
 import torch
 from nbformat import NotebookNode
 
-from lmlib.grading import examiner
+from lmlib.grading import checks, examiner
 from lmlib.grading.forkserver import Forkserver
 from lmlib.grading.intake import Submission
 from lmlib.grading.record import Record
@@ -97,6 +99,7 @@ def grade(
     jobs: int = 1,
     limits: examiner.Limits = examiner.DEFAULT_LIMITS,
     unsafe: bool = False,
+    forkserver: Forkserver | None = None,
     progress: Callable[[int, int, Record], None] = lambda done, total, record: None,
 ) -> list[Record]:
     """Grade all that is not graded yet; the records of all, in the order given.
@@ -106,6 +109,7 @@ def grade(
         records: the folder of records, one JSON file a student.
         jobs: how many are graded at the same time.
         unsafe: go on where nothing confines student code.
+        forkserver: one that runs already; without it, one is started and ended.
         progress: called after each submission.
 
     Raises:
@@ -114,7 +118,9 @@ def grade(
     class_ = list(submissions)
     pending, done = resume(class_, source, records)
     if pending:
-        with Forkserver(unsafe=unsafe) as forkserver:
+        with contextlib.ExitStack() as stack:
+            if forkserver is None:
+                forkserver = stack.enter_context(Forkserver(unsafe=unsafe))
             for submission, mark in _examine(
                 pending, source, records, forkserver, jobs, limits
             ):
@@ -144,6 +150,10 @@ def _examine(
     importlib.import_module("torch.fx.experimental.symbolic_shapes")  # by backward()
     matplotlib.use("Agg")
     given = examiner.given_names(source)
+    for exercise in examiner.exercises_of(source):
+        checks.prepare(exercise)
+    gc.collect()
+    gc.freeze()  # or a collection in an examiner would copy all that it looks at
     waiting = pending[::-1]
     running: dict[int, tuple[Submission, str, float]] = {}
     try:

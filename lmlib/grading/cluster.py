@@ -122,7 +122,7 @@ def _examine(
         if batch.library() != library:
             return "unfit", "it has another version of lmlib"
         try:
-            if _forkserver is None or _forkserver.process.poll() is not None:
+            if _forkserver is None or not _forkserver.is_alive():
                 _forkserver = Forkserver()
         except (OSError, RuntimeError) as error:
             return "unfit", str(error)

@@ -11,6 +11,8 @@ import builtins
 import contextlib
 import io
 import os
+import re
+import select
 import shutil
 import socket
 import tempfile
@@ -26,6 +28,8 @@ from nbformat import NotebookNode
 
 from lmlib.grading import checks, wire
 from lmlib.grading.codec import CodecError, Decoder, Encoder, Handle, RemoteTensor
+from lmlib.grading.exercise import Exercise
+from lmlib.grading.exercises import find_exercise
 from lmlib.grading.record import CellResult, Record
 
 MAX_OUTPUT = 20_000  # characters that a student gets to read of one test
@@ -87,6 +91,10 @@ class Session:
         except (wire.Closed, CodecError):
             raise SessionLost("crashed", "ended the process") from None
 
+    def is_gone(self) -> bool:
+        """Whether the process has ended; to be asked while nothing is asked of it."""
+        return bool(select.select([self.control], [], [], 0)[0])
+
     def close(self) -> None:
         """Kill the process and everything that it started; remove its folder."""
         with contextlib.suppress(OSError):
@@ -105,9 +113,12 @@ class Test:
         self.lost: SessionLost | None = None
         self.leaves: dict[int, torch.Tensor] = {}  # the student's parameters, here
         self.connection, theirs = socket.socketpair()
-        wire.send(session.control, Encoder().encode(["fork"]))
         with theirs:
-            socket.send_fds(session.control, [b"f"], [theirs.fileno()])
+            try:
+                wire.send(session.control, Encoder().encode(["fork"]))
+                socket.send_fds(session.control, [b"f"], [theirs.fileno()])
+            except (wire.Closed, OSError):
+                raise SessionLost("crashed", "ended the process") from None
 
     def ask(self, *request: Any) -> tuple[Any, ...]:
         """Ask; the parts of the answer.
@@ -144,24 +155,19 @@ class Test:
         return _Incoming(value)
 
     def end(self) -> None:
-        """Hang up, and see to it that the copy is gone.
+        """Hang up, which ends the copy; if it was lost, find out how.
 
         Raises:
             SessionLost: the student's process does not do its part.
         """
         self.connection.close()
-        control = self.session.control
-        try:
-            try:
-                patience = 0.0 if self.lost and self.lost.state == "timed out" else 1.0
-                status = wire.receive(control, time.monotonic() + patience)
-            except TimeoutError:
-                wire.send(control, Encoder().encode(["stop"]))
-                status = wire.receive(control, time.monotonic() + 5)
-            how = Decoder().decode(status)
-        except (wire.Closed, CodecError, TimeoutError):
-            raise SessionLost("crashed", "ended the process") from None
-        if self.lost and self.lost.state == "crashed" and type(how) is str and how:
+        if self.lost is None:
+            # The copy ends meanwhile. It may have killed the process that it is of.
+            self.session.ask("alive", seconds=5.0)
+            return
+        patience = 0.0 if self.lost.state == "timed out" else 1.0
+        how = self.session.ask("ended", patience, seconds=5.0)
+        if self.lost.state == "crashed" and type(how) is str and how:
             self.lost.reason = f"ended the process ({how[:60]})"
 
 
@@ -497,6 +503,17 @@ def given_names(source: NotebookNode) -> dict[str, Any]:
     return names
 
 
+def exercises_of(source: NotebookNode) -> list[Exercise]:
+    """Those whose names the tests mention."""
+    tests = [cell.source for cell in source.cells if _kind(cell) == "test"]
+    names = {name for test in tests for name in re.findall(r'"([\w.]+/\w+)"', test)}
+    found = []
+    for name in sorted(names):
+        with contextlib.suppress(KeyError):
+            found.append(find_exercise(name))
+    return found
+
+
 def _run_there(exam: Examination, name: str, source: str) -> None:
     """A cell in the student's process; if it ends that, begin anew without it."""
     try:
@@ -515,6 +532,8 @@ def _run_there(exam: Examination, name: str, source: str) -> None:
 
 
 def _session(exam: Examination) -> Session:
+    if exam.session is not None and exam.session.is_gone():
+        _restart(exam)
     if exam.session is None:
         if exam.restarts > MAX_RESTARTS or time.monotonic() > exam.deadline:
             raise SessionLost("crashed", "was not run: others ended the process before")

@@ -1,21 +1,27 @@
 """A process that has imported torch once, and forks a student's process in no time.
 
-It is started with an environment of its own and never sees a test, a secret or a
+It begins with an environment of its own and never sees a test, a secret or a
 submission: what it forks can find none in its memory. Examiners connect by a socket
 that is handed to it, and ask `spawn FOLDER` (with the end of a control socket) and
 `kill SESSION`. When an examiner hangs up, its sessions are killed. What student code
 prints goes nowhere: it would show the inputs of hidden tests.
+
+`lmlib grade` itself is forked from the same warm process (see `main`), so that torch
+is in memory once.
 """
 
 import contextlib
+import gc
+import json
 import os
 import selectors
+import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
-from lmlib.grading import doctor, sandbox
+from lmlib.grading import doctor, kernel, sandbox
 
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -25,6 +31,7 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
 }
+COMMAND = (sys.executable, "-P", "-m", "lmlib.grading.forkserver")
 
 
 class Forkserver:
@@ -32,37 +39,34 @@ class Forkserver:
 
     Parameters:
         unsafe: run student code even where nothing confines it.
+        forked: make it a fork of this process, which must hold nothing secret yet,
+            instead of a new one.
 
     Raises:
         RuntimeError: this machine cannot confine student code, and `unsafe` is not set.
     """
 
-    def __init__(self, *, unsafe: bool = False) -> None:
-        self.sandbox = doctor.probe()
+    def __init__(self, *, unsafe: bool = False, forked: bool = False) -> None:
+        self.connection, theirs = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET
+        )
+        with theirs:
+            if forked:
+                self.sandbox = doctor.probe()
+                warm_up()
+                self.pid = os.fork()
+                if self.pid == 0:
+                    _serve_and_exit(theirs.detach())
+            else:
+                self.pid = _start(theirs)
+                self.sandbox = doctor.probe()  # while the other one warms up
         if self.sandbox.level == "none" and not unsafe:
+            self.close()
             raise RuntimeError(
                 "nothing on this machine confines student code; see `lmlib grade "
                 "--doctor`, or pass --unsafe if you trust all of it"
             )
-        self.connection, theirs = socket.socketpair(
-            socket.AF_UNIX, socket.SOCK_SEQPACKET
-        )
-        package = Path(__file__).parents[2]
-        with theirs:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    __name__,
-                    str(theirs.fileno()),
-                    str(int(unsafe)),
-                ],
-                pass_fds=[theirs.fileno()],
-                env={**ENVIRONMENT, "PYTHONPATH": str(package)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-            )
+        self.connection.send(f"{self.sandbox.level} {int(unsafe)}".encode())
         if self.connection.recv(16) != b"ready":
             raise RuntimeError("the forkserver did not start")
 
@@ -73,15 +77,58 @@ class Forkserver:
             socket.send_fds(self.connection, [b"client"], [theirs.fileno()])
         return ours
 
+    def is_alive(self) -> bool:
+        return os.waitpid(self.pid, os.WNOHANG)[0] == 0
+
     def close(self) -> None:
         self.connection.close()
-        self.process.wait(timeout=30)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
 
     def __enter__(self) -> "Forkserver":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _environment() -> dict[str, str]:
+    return {**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def _start(connection: socket.socket) -> int:
+    """Start a new process that serves on `connection`; its number."""
+    connection.set_inheritable(True)
+    quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
+    arguments = [*COMMAND, "serve", str(connection.fileno())]
+    return os.posix_spawn(sys.executable, arguments, _environment(), file_actions=quiet)
+
+
+def warm_up() -> None:
+    """Import and use, once, what student code and tests will need.
+
+    Then make the process cheap to fork: what is there now is no longer looked at by the
+    garbage collector, which would write to all of it, and lies in large pages.
+    """
+    import matplotlib.pyplot as plt
+    import torch
+    import torch.fx.experimental.symbolic_shapes  # what backward() imports
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    from lmlib import attention, positions  # noqa: F401
+    from lmlib.grading import checks, student  # noqa: F401
+
+    torch.set_num_threads(1)
+    TransformerManager().transform_cell("x = 1")
+    layer = torch.nn.Linear(2, 2)
+    layer(torch.ones(2, 2)).softmax(dim=-1).sum().backward()
+    figure, axes = plt.subplots(layout="constrained")
+    axes.plot([0, 1], label="$x$")
+    axes.legend()
+    plt.close(figure)
+    gc.collect()
+    gc.freeze()
+    kernel.use_large_pages()
 
 
 def readable() -> tuple[Path, ...]:
@@ -103,22 +150,27 @@ def spawn(
     return sandbox.spawn(run, policy, level, keep_fds=(control,), unsafe=unsafe)
 
 
-def main() -> None:
-    # Warm up: what student code will need is imported before the first fork.
-    import matplotlib.pyplot  # noqa: F401
-    import torch
-    import torch.fx.experimental.symbolic_shapes  # what backward() imports
-    from IPython.core.inputtransformer2 import TransformerManager
+def _serve_and_exit(file: int) -> NoReturn:
+    """The life of the forkserver, in a fork of a warm process."""
+    code = 1
+    try:
+        os.chdir("/")
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent tells it to end
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in (0, 1):
+            os.dup2(nothing, standard)
+        if sys.platform == "linux":
+            kernel.close_all_but({0, 1, 2, file})
+        with socket.socket(fileno=file) as parent:
+            serve(parent)
+        code = 0
+    finally:
+        os._exit(code)
 
-    from lmlib import attention, positions  # noqa: F401
-    from lmlib.grading import checks, student  # noqa: F401
 
-    TransformerManager().transform_cell("x = 1")
-    torch.set_num_threads(1)
-    torch.softmax(torch.ones(2, 2) @ torch.ones(2, 2), dim=-1)
-
-    level = doctor.probe()
-    parent, unsafe = socket.socket(fileno=int(sys.argv[1])), sys.argv[2] == "1"
+def serve(parent: socket.socket) -> None:
+    """Serve examiners until `parent` hangs up."""
+    level, unsafe = parent.recv(32).decode().split() or ("none", "0")
     selector = selectors.DefaultSelector()
     selector.register(parent, selectors.EVENT_READ)
     sessions: dict[socket.socket, dict[str, sandbox.Confined]] = {}
@@ -142,8 +194,12 @@ def main() -> None:
                 count += 1
                 name = f"session {count}"
                 try:
-                    folder = Path(os.fsdecode(message[6:]))
-                    sessions[connection][name] = spawn(folder, files[0], level, unsafe)
+                    sessions[connection][name] = spawn(
+                        Path(os.fsdecode(message[6:])),
+                        files[0],
+                        sandbox.Sandbox(level),
+                        unsafe == "1",
+                    )
                     connection.send(name.encode())
                 except OSError as error:
                     connection.send(f"failed: {error}".encode()[:200])
@@ -162,5 +218,51 @@ def main() -> None:
                 connection.close()
 
 
+# -- The command line, forked from where the forkserver is forked from ----------------
+
+
+def run_forked(arguments: list[str], unsafe: bool) -> NoReturn:
+    """Become `lmlib` with `arguments` in a warm process that has a forkserver.
+
+    This process is replaced by one whose memory is clean: the environment, with the
+    course's secret, and the arguments come to it in a file that it reads only once the
+    forkserver is on its own.
+    """
+    state = json.dumps({"arguments": arguments, "environment": dict(os.environ)})
+    file = os.memfd_create("lmlib")
+    os.write(file, state.encode())
+    os.set_inheritable(file, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    words = [*COMMAND, "run", str(file), str(int(unsafe))]
+    os.execve(sys.executable, words, _environment())
+
+
+def _run(file: int, unsafe: bool) -> int:
+    # jsonschema would build a parser of web addresses, in two seconds of ours; nothing
+    # in the schema of notebooks asks for it, and it does without.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    from lmlib import cli
+
+    try:
+        forkserver = Forkserver(unsafe=unsafe, forked=True)
+    except RuntimeError as error:
+        print(f"lmlib: {error}", file=sys.stderr)
+        return 2
+    with os.fdopen(file, "rb") as handed_over, forkserver:
+        handed_over.seek(0)
+        state = json.load(handed_over)
+        os.environ.clear()
+        os.environ.update(state["environment"])
+        return cli.main(state["arguments"], forkserver)
+
+
 if __name__ == "__main__":
-    main()
+    # Of this file there would be two modules otherwise: this one and the imported one.
+    from lmlib.grading import forkserver
+
+    if sys.argv[1] == "serve":
+        forkserver.warm_up()
+        forkserver.serve(socket.socket(fileno=int(sys.argv[2])))
+    else:
+        sys.exit(forkserver._run(int(sys.argv[2]), sys.argv[3] == "1"))

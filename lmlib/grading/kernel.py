@@ -9,6 +9,7 @@ import errno
 import functools
 import os
 import struct
+from pathlib import Path
 from typing import Any
 
 #: The machine's column in `NUMBERS`, and its name in seccomp's audit data.
@@ -55,6 +56,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
 CAP_DAC_READ_SEARCH = 2
+LARGE_PAGE, MADV_COLLAPSE = 2 << 20, 25
 
 
 @functools.cache
@@ -114,3 +116,19 @@ def close_all_but(keep: set[int]) -> None:
         if first < fd:
             call("close_range", first, fd - 1 if fd < 0xFFFFFFFF else fd, 0)
         first = fd + 1
+
+
+def use_large_pages() -> None:
+    """Gather this process's memory in pages of 2 MiB, where the kernel can.
+
+    A fork copies the table of pages: with large ones it has 512 times fewer entries,
+    and takes a quarter of the time.
+    """
+    with Path("/proc/self/maps").open(encoding="ascii", errors="replace") as maps:
+        ranges = [line.split()[0].split("-") for line in maps if " rw-p " in line]
+    for begin, end in ranges:
+        first = -(-int(begin, 16) // LARGE_PAGE) * LARGE_PAGE
+        for address in range(first, int(end, 16) - LARGE_PAGE + 1, LARGE_PAGE):
+            _libc().madvise(
+                ctypes.c_void_p(address), ctypes.c_size_t(LARGE_PAGE), MADV_COLLAPSE
+            )

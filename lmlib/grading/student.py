@@ -5,8 +5,9 @@ runs confined (see `sandbox`), and whatever it sends is read by `codec` as mere 
 
 The examiner leads. Requests on the control socket are `run` (a cell), `names` (which of
 these are defined), `fork` (serve one test in a copy of this process, on a socket of its
-own, which arrives with the request) and `stop` (end that copy). Within a test they are
-`get`, `call`, `attribute`, `item` and `gradient`.
+own, which arrives with the request; it ends when the examiner hangs up there), `ended`
+(how did that copy end) and `alive`. Within a test they are `get`, `call`, `attribute`,
+`item` and `gradient`.
 """
 
 import ast
@@ -212,53 +213,54 @@ def serve(connection: socket.socket, names: dict[str, Any]) -> None:
 def live(control: socket.socket) -> None:
     """Obey the examiner until it hangs up: the life of a student's process."""
     notebook = Notebook()
+    copy: Copy | None = None
     while True:
         try:
             operation, *arguments = Decoder().decode(wire.receive(control))
         except (wire.Closed, CodecError):
             return
-        if operation == "stop":  # of a copy that has already ended
+        how = ""
+        if copy is not None and operation != "alive":
+            how = copy.end(*arguments if operation == "ended" else (0.0,))
+            copy = None
+        if operation == "fork":
+            (file,) = socket.recv_fds(control, 1, 1)[1]
+            copy = Copy(control, file, notebook)
             continue
         if operation == "run":
             result: Any = notebook.run(*arguments)
         elif operation == "names":
             result = [name for name in arguments[0] if name in notebook.names]
-        elif operation == "fork":
-            (file,) = socket.recv_fds(control, 1, 1)[1]
-            result = _serve_in_a_copy(control, file, notebook)
         else:
-            result = None
+            result = how
         wire.send(control, Encoder().encode(result))
 
 
-def _serve_in_a_copy(control: socket.socket, file: int, notebook: Notebook) -> str:
-    """Fork; the copy answers on `file`. How it ended, when it has, or was stopped."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
+class Copy:
+    """A fork of this process that answers on `file`, until the examiner hangs up."""
+
+    def __init__(self, control: socket.socket, file: int, notebook: Notebook) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                control.close()
+                with socket.socket(fileno=file) as connection:
+                    serve(connection, notebook.names)
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(file)
+
+    def end(self, patience: float) -> str:
+        """See that it has ended, after `patience` seconds by force; in words, how."""
+        child = os.pidfd_open(self.pid)
         try:
-            control.close()
-            with socket.socket(fileno=file) as connection:
-                serve(connection, notebook.names)
-            code = 0
+            if not select.select([child], [], [], patience)[0]:
+                os.kill(self.pid, signal.SIGKILL)
         finally:
-            os._exit(code)
-    os.close(file)
-    child = os.pidfd_open(pid)
-    try:
-        # Either the copy ends by itself, or the examiner says `stop`.
-        readable, _, _ = select.select([child, control.fileno()], [], [])
-        stopped = child not in readable
-        if stopped:
-            os.kill(pid, signal.SIGKILL)
-            wire.receive(control)
-    finally:
-        os.close(child)
-    _, status = os.waitpid(pid, 0)
-    if stopped:
-        return "stopped"
-    if os.WIFSIGNALED(status):
-        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
-    return (
-        "" if os.WEXITSTATUS(status) == 0 else f"exit status {os.WEXITSTATUS(status)}"
-    )
+            os.close(child)
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return f"exit status {status}" if status else ""

@@ -287,8 +287,8 @@ check("3.1/cached_attention", cached_attention, hidden=True)
 # %% given="plot"
 def entropy_of_weights(d_k: int, scale: float) -> float:
     generator = torch.Generator().manual_seed(d_k)
-    query = torch.randn(200, 1, d_k, generator=generator)
-    key = torch.randn(200, 64, d_k, generator=generator)
+    query = torch.randn(40, 1, d_k, generator=generator)
+    key = torch.randn(40, 64, d_k, generator=generator)
     weights = torch.softmax(query @ key.transpose(-2, -1) * scale, dim=-1)
     return torch.special.entr(weights).sum(-1).mean().item() / math.log(2)
 

@@ -1,17 +1,23 @@
 """Submissions a minute: stock nbgrader against `lmlib grade`, side by side.
 
     python -m tests.benchmarks.grading [NUMBER]
+    python -m tests.benchmarks.grading --many NUMBER
 
-Grades the same honest submissions with nbgrader's own autograde and with this engine,
-one job and two, in one run, and prints ratios and the memory that the grader and its
-jobs take (PSS: shared pages are counted once).
+The first grades the same honest submissions with `nbgrader autograde` as nbgrader comes,
+and with `lmlib grade`, one job and two, as commands are typed, from start to end. Ours
+writes the feedback pages and the report of the class in that time, too. Ratios, and the
+memory that the command and all its children take (PSS: shared pages count once).
+
+The second grades a large class, and prints what the memory does.
 """
 
+import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +25,7 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from lmlib.grading import assignment, batch
-from lmlib.grading.intake import Submission
+from lmlib.grading import assignment
 from tests import sample_class
 
 HONEST = ["solution", "einsum-style", "torch-style", "first-three", "subtle-mistakes"]
@@ -32,87 +37,134 @@ c.Execute.timeout = 60
 """
 
 
-def peak_memory(work: Callable[[], object]) -> float:
-    """Run `work`; the most memory in MiB that this process and its children took."""
-    me, most, over = psutil.Process(), 0.0, threading.Event()
+def run(command: list[str], cwd: Path, while_running: Callable[[int], object]) -> float:
+    """Run a command; the seconds it took. `while_running` gets its process number."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": str(assignment.ROOT),
+        "LMLIB_COURSE_SECRET": "of the benchmark",
+    }
+    with tempfile.TemporaryFile() as log:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        while process.poll() is None:
+            while_running(process.pid)
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            log.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{log.read().decode()[-3000:]}")
+    return seconds
 
-    def watch() -> None:
-        nonlocal most
-        while not over.wait(0.05):
-            total = 0
-            for process in (me, *me.children(recursive=True)):
+
+def wait(pid: int) -> None:
+    time.sleep(0.01)
+
+
+class Scales:
+    """Weighs a command and its children, twenty times a second."""
+
+    def __init__(self) -> None:
+        self.weights: list[tuple[float, float]] = []  # seconds, MiB
+
+    def weigh(self, pid: int) -> None:
+        total = 0
+        try:
+            root = psutil.Process(pid)
+            for process in (root, *root.children(recursive=True)):
                 try:
                     total += process.memory_full_info().pss
                 except (psutil.Error, OSError):
                     continue
-            most = max(most, total / 2**20)
+        except psutil.Error:
+            return
+        self.weights.append((time.perf_counter(), total / 2**20))
+        time.sleep(0.05)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    work()
-    over.set()
-    thread.join()
-    return most
+    def most(self, first: float = 0.0, last: float = float("inf")) -> float:
+        return max((w for t, w in self.weights if first <= t <= last), default=0.0)
 
 
 def stock(notebooks: list[nbformat.NotebookNode], root: Path) -> float:
     """Seconds that `nbgrader autograde` takes, as nbgrader comes."""
     for number, notebook in enumerate(notebooks):
-        folder = root / "submitted" / f"s{number:03}" / sample_class.ASSIGNMENT
+        folder = root / "submitted" / f"s{number:04}" / sample_class.ASSIGNMENT
         folder.mkdir(parents=True)
         nbformat.write(notebook, folder / f"{sample_class.ASSIGNMENT}.ipynb")
     assignment.enter(sample_class.SOLUTION, root)
     (root / "nbgrader_config.py").write_text(STOCK.format(root=str(root)))
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     command = [sys.executable, "-m", "nbgrader", "autograde", sample_class.ASSIGNMENT]
-    began = time.perf_counter()
-    subprocess.run(
-        [*command, "--create"],
-        cwd=root,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(assignment.ROOT)},
-        check=True,
-        capture_output=True,
-    )
-    return time.perf_counter() - began
+    return run([*command, "--create"], root, wait)
 
 
-def ours(notebooks: list[nbformat.NotebookNode], records: Path, jobs: int) -> float:
-    source = assignment.read_source(sample_class.SOLUTION)
-    submissions = [
-        Submission(f"s{i:03}", sample_class.ASSIGNMENT, notebook, digest=str(i))
-        for i, notebook in enumerate(notebooks)
-    ]
-    began = time.perf_counter()
-    done = batch.grade(submissions, source, records, jobs=jobs)
-    seconds = time.perf_counter() - began
-    for i, record in enumerate(done):
-        expected = sample_class.MARKS[HONEST[i % len(HONEST)]]
-        assert [cell.points for cell in record.cells] == expected, record.student
+def ours(
+    notebooks: list[nbformat.NotebookNode],
+    root: Path,
+    jobs: int,
+    while_running: Callable[[int], object] = wait,
+) -> float:
+    """Seconds that `lmlib grade` takes; the marks must be right."""
+    handed_in, course = root / "handed in", root / "course"
+    handed_in.mkdir(parents=True)
+    for number, notebook in enumerate(notebooks):
+        nbformat.write(notebook, handed_in / f"s{number:04}.ipynb")
+    assignment.enter(sample_class.SOLUTION, course)
+    command = [sys.executable, "-m", "lmlib.cli", "grade", str(handed_in)]
+    command += ["--course", str(course), "--jobs", str(jobs)]
+    seconds = run(command, root, while_running)
+    records = course / "graded" / sample_class.ASSIGNMENT / "records"
+    for number in range(len(notebooks)):
+        record = json.loads((records / f"s{number:04}.json").read_text())
+        expected = sample_class.MARKS[HONEST[number % len(HONEST)]]
+        assert [cell["points"] for cell in record["cells"]] == expected, record
+    shutil.rmtree(root)
     return seconds
 
 
-def main() -> None:
-    number = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    made = sample_class.submissions()
-    notebooks = [made[HONEST[i % len(HONEST)]] for i in range(number)]
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        base = stock(notebooks, root / "stock")
-        rows = [("nbgrader autograde", base, 0.0)]
-        for jobs in (1, 2):
-            seconds = ours(notebooks, root / f"timed {jobs}", jobs)
-            memory = peak_memory(
-                lambda jobs=jobs: ours(notebooks, root / f"weighed {jobs}", jobs)
-            )
-            rows.append((f"lmlib grade, jobs = {jobs}", seconds, memory))
+def compare(notebooks: list[nbformat.NotebookNode], root: Path) -> None:
+    number = len(notebooks)
+    base = stock(notebooks, root / "stock")
+    rows = [("nbgrader autograde", base, 0.0)]
+    for jobs in (1, 2):
+        seconds = ours(notebooks, root / "timed", jobs)
+        scales = Scales()
+        ours(notebooks, root / "weighed", jobs, scales.weigh)
+        rows.append((f"lmlib grade --jobs {jobs}", seconds, scales.most()))
     print(f"{number} submissions on {os.cpu_count()} cores")
     print(f"{'':24}{'seconds':>9}{'a minute':>10}{'ratio':>8}{'MiB':>8}")
     for name, seconds, memory in rows:
         weight = f"{memory:8.0f}" if memory else f"{'':>8}"
         print(
-            f"{name:24}{seconds:9.1f}{60 * number / seconds:10.0f}"
+            f"{name:24}{seconds:9.1f}{60 * number / seconds:10.1f}"
             f"{base / seconds:8.1f}{weight}"
         )
+
+
+def many(notebooks: list[nbformat.NotebookNode], root: Path) -> None:
+    scales = Scales()
+    seconds = ours(notebooks, root / "many", 2, scales.weigh)
+    number = len(notebooks)
+    print(
+        f"{number} submissions, 2 jobs: {seconds:.0f} s, {60 * number / seconds:.0f} "
+    )
+    print("a minute. Most memory in each tenth of the run, MiB:")
+    begin, end = scales.weights[0][0], scales.weights[-1][0]
+    edges = [begin + (end - begin) * i / 10 for i in range(11)]
+    print("  ".join(f"{scales.most(*edges[i : i + 2]):.0f}" for i in range(10)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("number", type=int, nargs="?", default=30)
+    parser.add_argument("--many", action="store_true")
+    given = parser.parse_args()
+    made = sample_class.submissions()
+    notebooks = [made[HONEST[i % len(HONEST)]] for i in range(given.number)]
+    with tempfile.TemporaryDirectory() as folder:
+        (many if given.many else compare)(notebooks, Path(folder))
 
 
 if __name__ == "__main__":
