@@ -38,8 +38,5 @@ c.Autograde.autograde_preprocessors = [
 ]
 
 # Instructors look at what students wrote in formgrader, on the address of a server that
-# runs programs: so Markdown is shown without anything that acts, and of the files that
-# came along only such are taken over as no browser runs.
+# runs programs: so Markdown is shown without anything that acts.
 c.HTMLExporter.filters = {"markdown2html": "lmlib.grading.markdown.markdown2html"}
-kinds = "ipynb txt md py csv json png jpg jpeg gif npy npz pt safetensors".split()
-c.CourseDirectory.include = [f"*.{kind}" for kind in kinds]
