@@ -398,7 +398,11 @@ def examine_submission(
     if submission.notebook is None:
         state = "malformed" if submission.path or submission.digest else "missing"
         return replace(
-            base, state=state, reason=submission.reason, cells=not_run(source)
+            base,
+            state=state,
+            reason=submission.reason,
+            cells=not_run(source),
+            needs_person=submission.needs_person,
         )
     exam = Examination(cells, client, limits, began + limits.notebook)
     exam.names = dict(given_names(source) if given is None else given)

@@ -57,11 +57,11 @@ class Record:
 
     @property
     def points(self) -> float:
-        return sum(cell.points for cell in self.cells)
+        return sum((cell.points for cell in self.cells), 0.0)
 
     @property
     def max_points(self) -> float:
-        return sum(cell.max_points for cell in self.cells)
+        return sum((cell.max_points for cell in self.cells), 0.0)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

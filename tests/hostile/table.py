@@ -6,7 +6,7 @@ nbgrader runs unconfined what it grades, so each case gets a throw-away machine 
 own (`cage`), and a neighbour who is graded after it in the same batch. Takes half an
 hour on two quiet cores; what has been tried is kept in _build/hostile/ and not tried
 again, unless the case is named. Without `-o` the table is printed; table.md beside this
-file is the one that was recorded, and `counts` reads it for book/grading.md.
+file is the one that was recorded, and book/grading.md has its `summary`.
 """
 
 import argparse
@@ -39,14 +39,14 @@ cases are in `course.py` and `cases.py` of this folder; the sum is 4 points.
 
 Each case had a throw-away machine (`cage.py`): an account of its own with nothing in
 it but the course, writable packages as in a virtual environment, no network but
-loopback, {space} GiB of addresses for each process. After {seconds} s, or with {memory}
-GiB taken, it was ended from outside. In the same batch a neighbour was graded after the
-case, with one wrong answer and two right ones.
+loopback, {space} GiB of addresses for each process. After {seconds} s, or with
+{memory} GiB taken, it was ended from outside. In the same batch a neighbour was graded
+after the case, with one wrong answer and two right ones.
 
 *Stock* is the mark in the gradebook, *none* if there is none for that student; **bold**
 if it is not the mark that is due. *Course files* are the source, the release and what
-was handed in; *files elsewhere* were changed or left in HOME, in /tmp or among the
-packages.
+was handed in; *files elsewhere* were changed or left in HOME (but for caches), in /tmp
+or among the packages.
 
 """
 HEADER = "| case | stock | stock besides | ours | state |\n| :- | -: | :- | -: | :- |\n"
@@ -99,14 +99,14 @@ def besides(result: stock.Result, usual: set[str]) -> list[str]:
     """What stock nbgrader did beside giving a mark, in a few words each."""
     found = []
     if result.stopped:
-        found.append(f"batch hung, ended {result.stopped}")
+        found.append(f"batch ended from outside {result.stopped}")
     elif result.neighbour is None:
         found.append("batch aborted")
     if result.neighbour not in (None, stock.NEIGHBOUR_POINTS):
         found.append(f"neighbour's mark {mark(result.neighbour)} instead of 3")
     if result.course:
         found.append("course files changed")
-    left = [path for path in result.elsewhere if path not in usual]
+    left = [p for p in result.elsewhere if p not in usual and "/.cache/" not in p]
     if left:
         found.append("files elsewhere")
     if result.survivors:
@@ -136,30 +136,40 @@ def rows(table: str) -> dict[str, tuple[str, ...]]:
     return {one[0]: tuple(one) for one in cells}
 
 
-def counts(table: str) -> dict[str, int]:
-    """In how many cases stock nbgrader did what; of those of the table."""
-    found = rows(table).values()
-    given = [(one[1].strip("*"), "*" in one[1], float(one[3])) for one in found]
-    said = [one[2] for one in found]
-    return {
-        "cases": len(given),
-        "too much": sum(
-            m != "none" and off and float(m) > due for m, off, due in given
+def counts(table: str) -> list[tuple[str, int]]:
+    """In how many of the cases of a table stock nbgrader did what."""
+    given: list[tuple[str, bool, float, str]] = []
+    for _, stocks, beside, ours, _ in rows(table).values():
+        given.append((stocks.strip("*"), "*" in stocks, float(ours), beside))
+    marked = [(float(m), off, due) for m, off, due, _ in given if m != "none"]
+
+    def told(*words: str) -> int:
+        return sum(any(word in beside for word in words) for *_, beside in given)
+
+    return [
+        ("points for a wrong answer", sum(off and m > due for m, off, due in marked)),
+        (
+            "too few points for a right one",
+            sum(off and m <= due for m, off, due in marked),
         ),
-        "too little": sum(
-            m != "none" and off and float(m) <= due for m, off, due in given
+        ("no mark at all", len(given) - len(marked)),
+        ("the rest of the batch not graded", told("batch")),
+        ("another student's mark changed", told("neighbour")),
+        ("files of the course changed or deleted", told("course files")),
+        ("files or processes left behind elsewhere", told("elsewhere", "left")),
+        (
+            "the mark due, and nothing else",
+            sum(not off and not b for _, off, _, b in given),
         ),
-        "no mark": sum(m == "none" for m, _, _ in given),
-        "aborted": sum("batch aborted" in words for words in said),
-        "hung": sum("batch hung" in words for words in said),
-        "neighbour": sum("neighbour" in words for words in said),
-        "course": sum("course files" in words for words in said),
-        "left": sum("elsewhere" in words or " left" in words for words in said),
-        "the same": sum(
-            not off and not words
-            for (_, off, _), words in zip(given, said, strict=True)
-        ),
-    }
+    ]
+
+
+def summary(table: str) -> str:
+    """The counts as the table of book/grading.md."""
+    title = f"Stock nbgrader on {len(rows(table))} hostile answers"
+    return f"| {title} | cases |\n| :- | -: |\n" + "".join(
+        f"| {what} | {number} |\n" for what, number in counts(table)
+    )
 
 
 def main() -> None:
@@ -191,7 +201,7 @@ def main() -> None:
     for case, result in zip(cases, results, strict=True):
         cells = row(case, result, ours[case.name], usual)
         text += f"| {' | '.join(cells)} |\n"
-    print(counts(text), file=sys.stderr)
+    print(summary(text), file=sys.stderr)
     if given.output:
         given.output.write_text(text)
     else:
