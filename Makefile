@@ -42,6 +42,7 @@ grade: $(READY)  ## grade the sample class with nbgrader and print the marks
 
 bench: $(READY)  ## speed, as ratios side by side (minutes; keep the machine quiet)
 	$(BIN)/python -m tests.benchmarks.grading
+	$(BIN)/python -m tests.benchmarks.objectives
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock

@@ -86,6 +86,48 @@ def attention(
     return F.dropout(weights, dropout) @ value, weights
 
 
+def attend(
+    query: Float[Tensor, "batch heads query d_k"],
+    key: Float[Tensor, "batch heads key d_k"],
+    value: Float[Tensor, "batch heads key d_v"],
+    mask: Mask | None = None,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> Float[Tensor, "batch heads query d_v"]:
+    """`attention` without the weights, in the faster of two ways (`fused_is_faster`).
+
+    `causal` adds `causal_mask` to `mask`; without a mask of its own, the fused kernel
+    then skips the future instead of computing and discarding it.
+    """
+    n_query, n_key = query.shape[-2], key.shape[-2]
+    # A single query is the last position: it has no future.
+    causal = causal and n_query > 1
+    fused = fused_is_faster(query, key)
+    if causal and (mask is not None or n_query != n_key or not fused):
+        mask = combine_masks(causal_mask(n_query, n_key, query.device), mask)
+        causal = False
+    if not fused:
+        return attention(query, key, value, mask, scale=scale, dropout=dropout)[0]
+    if mask is not None:
+        _check_mask(mask, (*query.shape[:-1], n_key))
+        mask = mask if mask.dtype == torch.bool else mask.to(query.dtype)
+    return F.scaled_dot_product_attention(
+        query, key, value, mask, dropout_p=dropout, is_causal=causal, scale=scale
+    )
+
+
+def fused_is_faster(query: Tensor, key: Tensor) -> bool:
+    """Whether `attend` calls PyTorch's fused kernel, or the products one by one.
+
+    The fused kernel never stores the weights, and wins except in bfloat16 on a CPU at
+    short lengths.
+    """
+    cpu_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    return not (cpu_bf16 and key.shape[-2] <= 512)
+
+
 # -- Masks ----------------------------------------------------------------------------
 
 

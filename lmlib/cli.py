@@ -1,4 +1,8 @@
-"""The command line: `lmlib check` for students, `lmlib grade` for instructors."""
+"""The command line.
+
+`lmlib check` for students, `lmlib grade` for instructors; `lmlib pretrain`, `finetune`,
+`distill`, `evaluate` and `generate` for everybody: each tells more with --help.
+"""
 
 import argparse
 import os
@@ -7,9 +11,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from lmlib.commands import distill, evaluate, finetune, generate, pretrain
+
 
 def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
-    parser = argparse.ArgumentParser(prog="lmlib", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="lmlib",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     check = commands.add_parser(
@@ -48,6 +58,9 @@ def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
     )
     grade.set_defaults(run=_grade, parser=grade)
 
+    for command in (pretrain, finetune, distill, evaluate, generate):
+        command.add(commands)
+
     given = parser.parse_args(arguments)
     given.forkserver = forkserver
     typed = arguments is None  # and not called by another program, or by itself
@@ -55,7 +68,7 @@ def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
         _begin_anew(given)
     try:
         return int(given.run(given))
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, ArithmeticError) as error:
         print(f"lmlib: {error}", file=sys.stderr)
         return 2
 

@@ -16,6 +16,7 @@ in which they were published:
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -54,14 +55,19 @@ class SinusoidalPositions(nn.Module):
         self.d_model, self.base = d_model, base
 
     def forward(
-        self, x: Float[Tensor, "... n d_model"]
-    ) -> Float[Tensor, "... n d_model"]:
-        n, d_model = x.shape[-2:]
+        self,
+        x: Float[Tensor, "*batch n d_model"],
+        positions: Int[Tensor, "*#batch n"] | None = None,
+    ) -> Float[Tensor, "*batch n d_model"]:
+        """`positions` defaults to 0 … n−1."""
+        d_model = x.shape[-1]
         if d_model != self.d_model:
             raise ValueError(f"x must have {self.d_model} features, got {d_model}")
-        return x + sinusoidal_positions(
-            n, d_model, base=self.base, device=x.device, dtype=x.dtype
-        )
+        if positions is None:
+            positions = torch.arange(x.shape[-2], device=x.device)
+        angles = rotary_angles(positions, d_model, base=self.base)
+        table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+        return x + table.to(x.dtype).to(x.device)
 
 
 class LearnedPositions(nn.Module):
@@ -73,16 +79,24 @@ class LearnedPositions(nn.Module):
         nn.init.normal_(self.table, std=0.02)
 
     def forward(
-        self, x: Float[Tensor, "... n d_model"]
-    ) -> Float[Tensor, "... n d_model"]:
-        """Raise ValueError if x is longer than `max_len`: it has no vector for that."""
+        self,
+        x: Float[Tensor, "*batch n d_model"],
+        positions: Int[Tensor, "*#batch n"] | None = None,
+    ) -> Float[Tensor, "*batch n d_model"]:
+        """`positions`, each below `max_len`, default to 0 … n−1.
+
+        Raises:
+            ValueError: x is longer than `max_len`: there is no vector for that.
+        """
         max_len, d_model = self.table.shape
         if x.shape[-2] > max_len or x.shape[-1] != d_model:
             raise ValueError(
                 f"x must have at most {max_len} positions of {d_model} features, "
                 f"got {tuple(x.shape[-2:])}"
             )
-        return x + self.table[: x.shape[-2]]
+        if positions is None:
+            return x + self.table[: x.shape[-2]]
+        return x + F.embedding(positions, self.table)
 
 
 # -- Applied to queries and keys ------------------------------------------------------

@@ -11,7 +11,16 @@ import torch
 
 import lmlib
 import lmlib.attention
+import lmlib.models.bert
+import lmlib.models.generate
+import lmlib.models.gpt
+import lmlib.models.heads
+import lmlib.models.hub
+import lmlib.models.layouts
+import lmlib.models.pangu
+import lmlib.models.t5
 import lmlib.positions
+import lmlib.transformer
 
 NOT_FOR_THE_CORE = {
     "IPython",
@@ -33,7 +42,7 @@ NOT_FOR_THE_CORE = {
 
 def test_importing_the_library_loads_neither_jupyter_nor_sphinx_nor_a_model_hub():
     program = (
-        "import json, sys, lmlib, lmlib.attention, lmlib.positions;"
+        "import json, sys, lmlib, lmlib.attention, lmlib.models.hub, lmlib.positions;"
         "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     )
     result = subprocess.run(
@@ -64,7 +73,16 @@ def public(module: ModuleType) -> list[tuple[str, object]]:
 PUBLIC = [
     *public(lmlib),
     *public(lmlib.attention),
+    *public(lmlib.models.bert),
+    *public(lmlib.models.generate),
+    *public(lmlib.models.gpt),
+    *public(lmlib.models.heads),
+    *public(lmlib.models.hub),
+    *public(lmlib.models.layouts),
+    *public(lmlib.models.pangu),
+    *public(lmlib.models.t5),
     *public(lmlib.positions),
+    *public(lmlib.transformer),
 ]
 
 

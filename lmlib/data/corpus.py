@@ -5,9 +5,21 @@ words, sentences and documents begin, and nothing else about the text.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from lmlib.data.cache import replacing
+
+_ARRAYS = {
+    "tokens": np.int32,
+    "sentences": np.int64,
+    "documents": np.int64,
+    "word_starts": np.bool_,
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,34 @@ class Corpus:
     def document_tokens(self) -> NDArray[np.int64]:
         """[n_documents + 1]: where each document begins and ends among the tokens."""
         return self.sentences[self.documents]
+
+
+def save_corpus(corpus: Corpus, path: Path) -> None:
+    """Write a corpus to one safetensors file; `n_bytes` stands in its JSON header."""
+    arrays = {name: np.ascontiguousarray(getattr(corpus, name)) for name in _ARRAYS}
+    with replacing(path) as temporary:
+        save_file(arrays, temporary, {"n_bytes": str(corpus.n_bytes)})
+
+
+def load_corpus_file(path: Path) -> Corpus:
+    """Read what `save_corpus` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or no corpus.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no corpus at {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+            n_bytes = int(file.metadata()["n_bytes"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole corpus: {error}") from None
+    for name, dtype in _ARRAYS.items():
+        if arrays[name].dtype != dtype or arrays[name].ndim != 1:
+            raise ValueError(f"{path}: {name} is not a row of {np.dtype(dtype)}")
+    return Corpus(**arrays, n_bytes=n_bytes)
 
 
 def _check_offsets(name: str, offsets: NDArray[np.int64], end: int) -> None:

@@ -3,10 +3,10 @@
     python -m tests.benchmarks.grading [NUMBER]
     python -m tests.benchmarks.grading --many NUMBER
 
-The first grades the same honest submissions with `nbgrader autograde` as nbgrader comes,
+The first grades the same honest submissions with `nbgrader autograde` as nbgrader comes
 and with `lmlib grade`, one job and two, as commands are typed, from start to end. Ours
-writes the feedback pages and the report of the class in that time, too. Ratios, and the
-memory that the command and all its children take (PSS: shared pages count once).
+writes the feedback pages and the report of the class in that time, too. Ratios, and
+the memory that the command and all its children take (PSS: shared pages count once).
 
 The second grades a large class, and prints what the memory does.
 """
@@ -146,11 +146,9 @@ def compare(notebooks: list[nbformat.NotebookNode], root: Path) -> None:
 def many(notebooks: list[nbformat.NotebookNode], root: Path) -> None:
     scales = Scales()
     seconds = ours(notebooks, root / "many", 2, scales.weigh)
-    number = len(notebooks)
-    print(
-        f"{number} submissions, 2 jobs: {seconds:.0f} s, {60 * number / seconds:.0f} "
-    )
-    print("a minute. Most memory in each tenth of the run, MiB:")
+    rate = 60 * len(notebooks) / seconds
+    print(f"{len(notebooks)} submissions, 2 jobs: {seconds:.0f} s, {rate:.0f} a minute")
+    print("the most memory in each tenth of the run, in MiB:")
     begin, end = scales.weights[0][0], scales.weights[-1][0]
     edges = [begin + (end - begin) * i / 10 for i in range(11)]
     print("  ".join(f"{scales.most(*edges[i : i + 2]):.0f}" for i in range(10)))

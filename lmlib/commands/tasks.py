@@ -1,0 +1,50 @@
+"""The tasks that `lmlib finetune` and `lmlib distill` know."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def add_task(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "--task", default=default, help="packages, polarity, or a file of examples"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=["classification", "pairs", "tagging", "generation"],
+        default="classification",
+        help="what the examples of a file are",
+    )
+    parser.add_argument("--train", type=int, help="examples to learn from: so many")
+
+
+def task_of(given: argparse.Namespace) -> Any:
+    """The `Task` that the options name."""
+    from lmlib.data.installed import installed_packages
+    from lmlib.data.public import sentence_polarity
+    from lmlib.training.tasks import classification, read_examples, task_data
+
+    labelled: Callable[..., Any]
+    if given.task == "packages":
+        labelled = installed_packages
+    elif given.task == "polarity":
+        labelled = sentence_polarity
+    else:
+        path = Path(given.task)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"--task {given.task} is neither packages, nor polarity, nor a file"
+            )
+        examples, names = read_examples(path, given.kind)
+        return task_data(
+            given.kind, examples, names, n_train=given.train, seed=given.seed
+        )
+    return classification(
+        labelled("train"),
+        labelled("valid"),
+        labelled("test"),
+        n_train=given.train,
+        n_valid=1000,
+        seed=given.seed,
+    )

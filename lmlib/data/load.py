@@ -1,0 +1,122 @@
+"""From a name or a path to a tokenized corpus, kept for the next time."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lmlib.data.cache import cache_folder
+from lmlib.data.corpus import Corpus, load_corpus_file, save_corpus
+from lmlib.data.documents import Document, Split, digest, n_bytes, select
+from lmlib.data.files import Unit, read_files
+from lmlib.data.installed import SOURCES, installed_documents
+from lmlib.data.public import TEXTS, public_documents
+from lmlib.data.sentences import split_sentences
+from lmlib.data.tokenizers import Tokenizer
+
+_FORMAT = 1  # of cached corpora; to be raised when sentences are cut differently
+_AT_ONCE = 4_000_000  # characters tokenized in one call, which bounds memory
+
+
+def load_documents(
+    name: str | Path, split: Split = "train", *, unit: Unit = "file"
+) -> list[Document]:
+    """The documents of a corpus.
+
+    `name` is "installed" (everything in `installed.SOURCES`), one of those sources, one
+    of `public.TEXTS`, or the path of a file or folder. Documents of a path are split by
+    their hashes, without duplicates; `unit` says what one is, see `read_files`.
+
+    Raises:
+        FileNotFoundError: `name` is none of these.
+        ValueError: there is no such split.
+        DataUnavailableError: a public set that can't be downloaded.
+    """
+    if name == "installed":
+        return installed_documents(split)
+    if name in SOURCES:
+        return installed_documents(split, sources=[str(name)])
+    if name in TEXTS:
+        return public_documents(str(name), split)
+    if not Path(name).expanduser().exists():
+        known = ", ".join(["installed", *SOURCES, *TEXTS])
+        raise FileNotFoundError(
+            f"{name} is neither a file or folder nor one of {known}"
+        )
+    return select(read_files(name, unit=unit), split)
+
+
+def load_corpus(
+    name: str | Path,
+    tokenizer: Tokenizer,
+    split: Split = "train",
+    *,
+    unit: Unit = "file",
+    cache: bool = True,
+) -> Corpus:
+    """`load_documents`, cut into sentences and tokenized.
+
+    The result is kept under a digest of the texts and of the tokenizer: with other
+    texts or another tokenizer it is made anew, and so is a damaged file.
+    """
+    documents = load_documents(name, split, unit=unit)
+    if not cache:
+        return encode_documents(documents, tokenizer)
+    key = f"{_FORMAT} {digest(documents)} {tokenizer.digest}"
+    file = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    path = cache_folder() / "corpora" / file
+    try:
+        return load_corpus_file(path)
+    except (OSError, ValueError):
+        corpus = encode_documents(documents, tokenizer)
+        save_corpus(corpus, path)
+        return corpus
+
+
+def encode_documents(documents: Sequence[Document], tokenizer: Tokenizer) -> Corpus:
+    """Sentences and tokens of documents, in order.
+
+    Sentences without a token (for WordPiece, white space) are left out, documents
+    without a sentence too; `n_bytes` counts the documents that are in.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    tokens, word_starts = [], []
+    sentence_lengths: list[int] = []
+    document_lengths: list[int] = []
+    total = 0
+    for group in _groups(documents):
+        sentences = [split_sentences(document.text) for document in group]
+        encoded = tokenizer.encode_batch([s for own in sentences for s in own])
+        tokens.append(encoded.tokens)
+        word_starts.append(encoded.word_starts)
+        lengths = iter(encoded.lengths.tolist())
+        for document, own in zip(group, sentences, strict=True):
+            full = [n for n in (next(lengths) for _ in own) if n]
+            if full:
+                sentence_lengths += full
+                document_lengths.append(len(full))
+                total += n_bytes([document])
+    if not document_lengths:
+        raise ValueError(f"{len(documents)} documents hold no token")
+    return Corpus(
+        np.concatenate(tokens),
+        np.cumsum([0, *sentence_lengths], dtype=np.int64),
+        np.cumsum([0, *document_lengths], dtype=np.int64),
+        np.concatenate(word_starts),
+        total,
+    )
+
+
+def _groups(documents: Sequence[Document]) -> list[list[Document]]:
+    groups: list[list[Document]] = []
+    room = 0
+    for document in documents:
+        if len(document.text) > room:
+            groups.append([])
+            room = _AT_ONCE
+        groups[-1].append(document)
+        room -= len(document.text)
+    return groups

@@ -1,0 +1,231 @@
+"""Read and write checkpoints in the layout of the Hugging Face hub.
+
+A checkpoint is a folder with `config.json` and `model.safetensors` (or several files
+and `model.safetensors.index.json`). `lmlib.models.layouts` knows the names that
+`transformers` gives to the weights of BERT, RoBERTa, ALBERT, GPT-2 and T5; neither
+module needs `transformers`.
+
+    model = load("bert-base-uncased")   # a local folder, such as a clone from the hub
+    save(model, "my-bert")              # for `load`, or transformers' from_pretrained
+"""
+
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lmlib.models.layouts import FAMILIES, Model, Weight, write_settings
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Model:
+    """The model in `folder`, in evaluation mode, with the heads that it holds.
+
+    Checkpoints of the backbone alone (`BertModel`) and old names of norms (`gamma`,
+    `beta`) are understood. One tensor at a time is in memory twice.
+
+    Raises:
+        FileNotFoundError: no config.json, or no weights.
+        ValueError: a model type or option that lmlib does not have; weights missing,
+            too many, or of another shape; a pickle; a damaged file.
+    """
+    folder = Path(folder)
+    settings = _read_json(folder / "config.json")
+    family = settings.get("model_type")
+    if family not in FAMILIES:
+        raise ValueError(
+            f"model_type in {folder / 'config.json'} must be one of "
+            f"{', '.join(FAMILIES)}; got {family!r}"
+        )
+    layout = FAMILIES[family]
+    with ExitStack() as stack:
+        stored: dict[str, Callable[[], Tensor]] = {}
+        for name, read in _open_weights(folder, stack).items():
+            if (canonical := layout.canonical(name)) is not None:
+                stored[canonical] = read
+        with torch.device("meta"):
+            model = layout.make(settings, stored.keys())
+        weights = layout.weights(model)
+        _resolve_copies(stored, layout.copies(model))
+        if "lm_head.weight" not in stored and "shared.weight" in stored:
+            # T5 v1.1 as transformers 5 saves it before the two have parted.
+            weights = [_from_shared(weight) for weight in weights]
+        needed = {name for weight in weights for name in weight.theirs}
+        _check_names(folder, needed, stored.keys())
+        for weight in weights:
+            _assign(model, weight, [stored[n]() for n in weight.theirs], dtype, device)
+    left = [name for name, p in model.named_parameters() if p.is_meta]
+    assert not left, f"the layout of {family} lacks {left}"
+    return model.eval()
+
+
+def save(
+    model: Model,
+    folder: str | os.PathLike[str],
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `model` to `folder`, which is made if it does not exist.
+
+    Each file is written under a temporary name and renamed. `settings` are added to
+    config.json, such as the ids of special tokens where they differ from the family's.
+
+    Raises:
+        ValueError: the Hugging Face layout has no place for this model.
+    """
+    if model.family not in FAMILIES:
+        raise ValueError(
+            f"model must be of {', '.join(FAMILIES)}, got {model.family}, which "
+            "transformers does not have"
+        )
+    config = write_settings(model) | dict(settings or {})
+    state = model.state_dict()
+    tensors: dict[str, Tensor] = {}
+    for weight in FAMILIES[model.family].weights(model):
+        parts = state[weight.ours].detach().cpu().chunk(len(weight.theirs))
+        for name, part in zip(weight.theirs, parts, strict=True):
+            part = part.T if weight.transposed else part
+            # A part is a view; safetensors wants tensors that share no memory.
+            tensors[name] = part.clone(memory_format=torch.contiguous_format)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(
+        folder / "model.safetensors",
+        lambda path: save_file(tensors, path, metadata={"format": "pt"}),
+    )
+    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
+    _write(folder / "config.json", lambda path: path.write_text(text))
+
+
+# -- Files ----------------------------------------------------------------------------
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: a checkpoint is a folder with config.json and "
+            "model.safetensors"
+        )
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold an object, got {type(content).__name__}")
+    return content
+
+
+def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tensor]]:
+    """How to read each stored tensor; files are open as long as `stack` is."""
+    if (folder / "model.safetensors").is_file():
+        names = ["model.safetensors"]
+    elif (index := folder / "model.safetensors.index.json").is_file():
+        weight_map = _read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise ValueError(f"{index} must have a weight_map from names to files")
+        names = sorted(set(weight_map.values()))
+    elif list(folder.glob("*.bin")):
+        raise ValueError(
+            f"{folder} holds pytorch_model.bin, a pickle, which lmlib does not read: "
+            "unpickling can run any code that its author put in. If you trust the "
+            "author, convert it once, where transformers is installed: "
+            "AutoModelForPreTraining.from_pretrained(folder).save_pretrained(folder)"
+        )
+    else:
+        raise FileNotFoundError(
+            f"{folder} holds neither model.safetensors nor its index.json"
+        )
+    readers: dict[str, Callable[[], Tensor]] = {}
+    for name in names:
+        if Path(name).name != name or not (folder / name).is_file():
+            raise ValueError(f"the index names {name!r}, which is not in {folder}")
+        try:
+            file = stack.enter_context(safe_open(folder / name, framework="pt"))
+        except SafetensorError as error:
+            raise ValueError(f"{folder / name} is damaged: {error}") from None
+        for key in list(file.keys()):
+            readers[key] = partial(file.get_tensor, key)
+    return readers
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# -- From stored tensors to parameters ------------------------------------------------
+
+
+def _resolve_copies(
+    stored: dict[str, Callable[[], Tensor]], copies: Mapping[str, str]
+) -> None:
+    """Drop repeated weights, or let one stand for what it repeats."""
+    for copy, original in copies.items():
+        if copy not in stored:
+            continue
+        if original in stored and not torch.equal(stored[copy](), stored[original]()):
+            raise ValueError(
+                f"{copy} must equal {original}, to which it is tied in this family"
+            )
+        stored.setdefault(original, stored[copy])
+        del stored[copy]
+
+
+def _from_shared(weight: Weight) -> Weight:
+    if weight.theirs == ("lm_head.weight",):
+        return Weight(weight.ours, ("shared.weight",))
+    return weight
+
+
+def _check_names(folder: Path, needed: set[str], stored: Collection[str]) -> None:
+    missing, extra = sorted(needed - set(stored)), sorted(set(stored) - needed)
+    if missing or extra:
+        raise ValueError(
+            f"the weights in {folder} are not those of its config.json: "
+            + "; ".join(
+                f"{len(names)} {what}, such as {', '.join(names[:3])}"
+                for what, names in (("missing", missing), ("too many", extra))
+                if names
+            )
+        )
+
+
+def _assign(
+    model: nn.Module,
+    weight: Weight,
+    parts: list[Tensor],
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> None:
+    """Replace a parameter on the meta device by what is stored for it."""
+    module_name, _, name = weight.ours.rpartition(".")
+    module = model.get_submodule(module_name)
+    expected = getattr(module, name).shape
+    if weight.transposed:
+        parts = [part.T for part in parts]
+    shapes = [tuple(part.shape) for part in parts]
+    if len(parts) > 1 and len(set(shapes)) > 1:
+        raise ValueError(f"{', '.join(weight.theirs)} differ in shape: {shapes}")
+    whole = torch.cat(parts) if len(parts) > 1 else parts[0]
+    if whole.shape != expected:
+        raise ValueError(
+            f"{', '.join(weight.theirs)} must have together the shape "
+            f"{tuple(expected)} by config.json, got {tuple(whole.shape)}"
+        )
+    whole = whole.to(device=device, dtype=dtype).contiguous()
+    setattr(module, name, nn.Parameter(whole))

@@ -1,0 +1,135 @@
+"""Replaced-token detection: which of these words did a small model make up? (ELECTRA)
+
+A generator, small, fills in masked tokens, and is trained to (masked LM). What it
+samples goes into the text, and the discriminator tells for *every* token whether it was
+replaced: a signal from all tokens instead of 15 %. No gradient flows through the
+sampling, and so none from the discriminator to the generator.
+Source: Clark et al. (2020), "ELECTRA", section 2.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lmlib.losses import IGNORE, binary_cross_entropy, cross_entropy
+from lmlib.objectives.mlm import MaskedLM
+from lmlib.objectives.objective import (
+    Batch,
+    Head,
+    Use,
+    at_targets,
+    forward,
+    generator,
+    one_logit,
+)
+from lmlib.objectives.sequences import real_tokens
+
+
+def sample_tokens(
+    logits: Float[Tensor, "n vocab"], uniform: Float[Tensor, " n"]
+) -> Int[Tensor, " n"]:
+    """One token for each row, drawn from softmax(logits), without a gradient.
+
+    By inversion of the cumulated probabilities: `uniform` in [0, 1) is all the
+    randomness there is, the same on every device.
+    """
+    with torch.no_grad():
+        cumulated = logits.detach().float().softmax(dim=-1).cumsum(dim=-1)
+        # The sum is 1 up to rounding. Right of equal values: never a probability of 0.
+        below = uniform[:, None].float() * cumulated[:, -1:]
+        found = torch.searchsorted(cumulated, below, right=True).squeeze(-1)
+        return found.clamp(max=logits.shape[-1] - 1)
+
+
+def replace_tokens(
+    token_ids: Int[Tensor, "batch length"],
+    targets: Int[Tensor, "batch length"],
+    sampled: Int[Tensor, " n"],
+) -> tuple[Int[Tensor, "batch length"], Bool[Tensor, "batch length"]]:
+    """The text with `sampled` where there are targets, and what in it is replaced.
+
+    A sampled token that equals the original is original (section 2 of the paper).
+    """
+    masked = targets != IGNORE
+    original = torch.where(masked, targets, token_ids)
+    corrupted = original.masked_scatter(masked, sampled.to(original.dtype))
+    return corrupted, corrupted != original
+
+
+def replaced_token_loss(
+    head: Head,
+    hidden: Float[Tensor, "batch length d_model"],
+    replaced: Bool[Tensor, "batch length"],
+    real: Bool[Tensor, "batch length"],
+) -> Float[Tensor, ""]:
+    """The sum over all real tokens, not over the masked ones alone.
+
+    Raises:
+        ValueError: `head` gives something else than one logit for each token.
+    """
+    wanted = replaced[real]
+    logits = one_logit("rtd", head(hidden[real]), len(wanted))
+    return binary_cross_entropy(logits, wanted, reduction="sum")
+
+
+class ReplacedTokens:
+    """Parts "mlm", of the generator, and "rtd", of the discriminator (times `weight`).
+
+    The model is the discriminator with `heads["rtd"]`, one logit for each token, and
+    `heads["generator"]`: a model itself, with its own `heads["mlm"]`. What is kept
+    after pre-training is the discriminator.
+
+    Parameters:
+        masked: rows and masks. ELECTRA masks with [MASK] alone:
+            `MaskedLM(..., mask_share=1, random_share=0)`.
+        weight: of the discriminator's loss, 50 in the paper: a binary loss is small
+            beside one over a vocabulary. It multiplies the sum of `losses`, so divide
+            by it for nats.
+
+    Raises:
+        ValueError: a negative weight.
+    """
+
+    def __init__(
+        self, masked: MaskedLM, *, weight: float = 50.0, seed: int = 0
+    ) -> None:
+        if weight < 0:
+            raise ValueError(f"weight must not be negative, got {weight}")
+        self.masked, self.weight, self.seed = masked, weight, seed
+
+    def batch(self, step: int) -> Batch:
+        return _with_dice(self.masked.batch(step), generator(self.seed, step, Use.DICE))
+
+    def evaluation_batches(self) -> Iterator[Batch]:
+        """One epoch, each time with the same masks and the same dice."""
+        for i, batch in enumerate(self.masked.evaluation_batches()):
+            rng = generator(self.seed, i, Use.DICE, evaluation=True)
+            yield _with_dice(batch, rng)
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        return {**self.masked.counts(batch), "rtd": int(real_tokens(batch).sum())}
+
+    def losses(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        small, targets = model.heads["generator"], batch["targets"]
+        at, wanted = at_targets(forward(small, batch), targets)
+        logits = small.heads["mlm"](at)
+        sampled = sample_tokens(logits, batch["dice"][targets != IGNORE])
+        corrupted, replaced = replace_tokens(batch["token_ids"], targets, sampled)
+        hidden = forward(model, {**batch, "token_ids": corrupted})
+        real = real_tokens(batch)
+        rtd = replaced_token_loss(model.heads["rtd"], hidden, replaced, real)
+        return {
+            **self.masked.sequences.losses_at(model.heads, hidden, batch),
+            "mlm": cross_entropy(logits, wanted, reduction="sum"),
+            "rtd": self.weight * rtd,
+        }
+
+
+def _with_dice(batch: Batch, rng: np.random.Generator) -> Batch:
+    """Beside each token a number in [0, 1), for `sample_tokens`."""
+    shape = tuple(batch["token_ids"].shape)
+    return {**batch, "dice": torch.from_numpy(rng.random(shape, np.float32))}

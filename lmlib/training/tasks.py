@@ -1,0 +1,214 @@
+"""Tasks for fine-tuning: examples, their splits, and a test set that opens once.
+
+A test set that has been looked at while choosing (a model, a learning rate, a moment to
+stop) is a second validation set, and its score a boast. Here `HeldOut` keeps the
+examples until the choice is made, and gives them out once.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lmlib.data.documents import Labelled
+
+Kind = Literal["classification", "pairs", "tagging", "generation"]
+KINDS = ("classification", "pairs", "tagging", "generation")
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is given and what is wanted.
+
+    Attributes:
+        text: the text; for tagging, words with a space between.
+        wanted: the number of a class; for tagging one for each word; for generation a
+            text.
+        second: the other text of a pair.
+    """
+
+    text: str
+    wanted: int | tuple[int, ...] | str
+    second: str = ""
+
+
+class HeldOut:
+    """Examples that are given out once."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples: list[Example] | None = list(examples)
+
+    def open(self) -> list[Example]:
+        """The examples.
+
+        Raises:
+            RuntimeError: for the second time.
+        """
+        if self._examples is None:
+            raise RuntimeError(
+                "the test set has been opened already: choose by the validation set, "
+                "and test once"
+            )
+        examples, self._examples = self._examples, None
+        return examples
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned.
+
+    Attributes:
+        kind: a class for a text; a class for a pair of texts; a class for each word; a
+            text for a text.
+        names: of the classes; empty for generation.
+        train, valid: to learn from, and to choose by.
+        test: to be opened when all is chosen.
+
+    Raises:
+        ValueError: no examples, or an example that does not fit the kind.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    train: list[Example]
+    valid: list[Example]
+    test: HeldOut
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}: {self.kind!r}")
+        for name, examples in (("train", self.train), ("valid", self.valid)):
+            if not examples:
+                raise ValueError(f"{name} must have an example at least")
+            for example in examples:
+                self.check(example)
+
+    def check(self, example: Example) -> None:
+        """Raise ValueError if `example` is not one of this task."""
+        wanted, kind = example.wanted, self.kind
+        if kind == "generation":
+            good = isinstance(wanted, str)
+        elif kind == "tagging":
+            good = (
+                isinstance(wanted, tuple)
+                and len(wanted) == len(example.text.split())
+                and all(0 <= label < len(self.names) for label in wanted)
+            )
+        else:
+            good = isinstance(wanted, int) and 0 <= wanted < len(self.names)
+            good = good and bool(example.second) == (kind == "pairs")
+        if not good:
+            raise ValueError(
+                f"{example} is no example of {kind} with {len(self.names)} classes"
+            )
+
+
+def task_data(
+    kind: Kind,
+    examples: Sequence[Example],
+    names: Sequence[str] = (),
+    *,
+    n_train: int | None = None,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> Task:
+    """Divide examples at random; equal texts are in the same part, and stay together.
+
+    `n_train` keeps so many of the training examples: the first of the same order, so
+    that 100 are among 500.
+
+    Raises:
+        ValueError: a part is empty, or an example does not fit.
+    """
+    texts = sorted({(e.text, e.second) for e in examples})
+    order = np.random.default_rng(seed).permutation(len(texts))
+    place = {texts[i]: rank for rank, i in enumerate(order.tolist())}
+    n_valid, n_test = round(valid * len(texts)), round(test * len(texts))
+    parts: list[list[Example]] = [[], [], []]
+    for example in sorted(examples, key=lambda e: place[e.text, e.second]):
+        rank = place[example.text, example.second]
+        parts[0 if rank < n_test else 1 if rank < n_test + n_valid else 2].append(
+            example
+        )
+    if not all(parts):
+        raise ValueError(
+            f"{len(texts)} different texts are too few for three parts (valid = "
+            f"{valid:g}, test = {test:g})"
+        )
+    return Task(kind, tuple(names), parts[2][:n_train], parts[1], HeldOut(parts[0]))
+
+
+def read_examples(path: Path, kind: Kind) -> tuple[list[Example], tuple[str, ...]]:
+    """Examples and names of classes from a file with a JSON object on each line.
+
+    {"text": "a fine film", "label": "good"}; for pairs also "second"; for tagging
+    "label" is a list with a name for each word; for generation it is a text.
+
+    Raises:
+        ValueError: a line that is not such an object, by its number.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        wanted = (list, tuple) if kind == "tagging" else (str, int)
+        if (
+            not isinstance(row, dict)
+            or not isinstance(row.get("text"), str)
+            or not isinstance(row.get("second", ""), str)
+            or not isinstance(row.get("label"), wanted)
+        ):
+            raise ValueError(
+                f'{path}, line {number}: expected {{"text": …, "label": …}} for '
+                f"{kind}, got {line[:60]!r}"
+            )
+        rows.append(row)
+    if kind == "generation":
+        return [Example(row["text"], str(row["label"])) for row in rows], ()
+    if kind == "tagging":
+        names = tuple(sorted({str(label) for row in rows for label in row["label"]}))
+        return [
+            Example(row["text"], tuple(names.index(str(x)) for x in row["label"]))
+            for row in rows
+        ], names
+    names = tuple(sorted({str(row["label"]) for row in rows}))
+    return [
+        Example(row["text"], names.index(str(row["label"])), row.get("second", ""))
+        for row in rows
+    ], names
+
+
+def classification(
+    train: Labelled,
+    valid: Labelled,
+    test: Labelled,
+    *,
+    n_train: int | None = None,
+    n_valid: int | None = None,
+    seed: int = 0,
+) -> Task:
+    """The task of labelled texts that are divided already, shuffled.
+
+    `n_train` and `n_valid` keep so many: the first of an order that `seed` decides.
+    """
+
+    def shuffled(part: Labelled) -> list[Example]:
+        order = np.random.default_rng(seed).permutation(len(part.texts))
+        labels = part.labels.tolist()
+        return [Example(part.texts[i], labels[i]) for i in order.tolist()]
+
+    return Task(
+        "classification",
+        train.names,
+        shuffled(train)[:n_train],
+        shuffled(valid)[:n_valid],
+        HeldOut(shuffled(test)),
+    )

@@ -1,0 +1,86 @@
+"""`lmlib pretrain`, as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lmlib.cli import main
+from lmlib.training.checkpoints import read_history
+from lmlib.training.keep import load
+from tests.commands.samples import SHORT, TINY, pretrained, text_folder
+
+
+@pytest.mark.parametrize("recipe", ["causal", "mlm+nsp", "rtd"])
+def test_leaves_a_model_a_record_and_a_history(tmp_path, capsys, recipe):
+    out = pretrained(tmp_path, recipe)
+    said = capsys.readouterr().out
+    assert "tokens to learn from" in said
+    assert "bits per target, held out" in said
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        *("config.json", "lmlib.json", "model.safetensors", "tokenizer.json"),
+        "training",
+    }
+    made = json.loads((out / "lmlib.json").read_text())
+    assert made["recipe"] == recipe
+    assert made["steps"] == 6
+    steps = [line for line in read_history(out / "training") if "losses" in line]
+    assert len(steps) == 6
+    load(out)
+
+
+def test_goes_on_only_with_resume_and_the_same_settings(tmp_path, capsys):
+    out = pretrained(tmp_path, "mlm")
+    weights = (out / "model.safetensors").read_bytes()
+    arguments = ["pretrain", "mlm", "--text", str(tmp_path / "text"), "--out", str(out)]
+    arguments += ["--tokenizer", "bytes", *TINY, *SHORT]
+    assert main(arguments) == 2
+    assert "resume it, or choose another folder" in capsys.readouterr().err
+    assert main([*arguments, "--resume"]) == 0
+    assert (out / "model.safetensors").read_bytes() == weights
+    assert main([*arguments, "--resume", "--lr", "1"]) == 2
+    assert "settings.lr: 0.002, now 1.0" in capsys.readouterr().err
+
+
+def test_makes_a_tokenizer(tmp_path):
+    text = text_folder(tmp_path / "text")
+    arguments = ["pretrain", "mlm", "--text", text, "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--vocab", "120", *TINY, *SHORT]) == 0
+    assert load(tmp_path / "out").tokenizer.size <= 120
+
+
+def test_mistakes_are_told_in_a_line(tmp_path, capsys):
+    assert main(["pretrain", "causal", "--text", str(tmp_path / "nothing")]) == 2
+    assert "nothing" in capsys.readouterr().err
+    assert main(["pretrain", "causal", "--family", "pangu"]) == 2
+    assert "PanGu" in capsys.readouterr().err
+
+
+def test_help_teaches_and_comes_at_once(capsys):
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--help"])
+    said = capsys.readouterr().out
+    for word in ("examples:", "ELECTRA", "history.jsonl", "--device", "--resume"):
+        assert word in said
+    program = (
+        "import sys; from lmlib.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'transformers', 'tokenizers', 'sklearn', 'lmlib.transformer'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
+    for command in ("pretrain", "finetune", "distill", "evaluate", "generate"):
+        assert command in result.stdout

@@ -1,0 +1,348 @@
+"""lmlib.models.hub: parity with `transformers` both ways, and what it refuses."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from lmlib.models import PANGU, Bert, PanGu, hub
+from lmlib.models.layouts import FAMILIES
+from tests.models import pairs
+
+# float32 with other orders of summation: logits of order 1 after a few layers.
+FORWARD = 1e-5
+# relative to the largest entry of a parameter's gradient
+BACKWARD = 1e-5
+
+by_family = pytest.mark.parametrize("name", pairs.MAKERS)
+
+
+@by_family
+@pytest.mark.parametrize("padding", ["none", "right", "left"])
+def test_loaded_model_computes_the_same(name, padding, tmp_path):
+    reference, model = pairs.both(name, tmp_path)
+    pairs.assert_same_weights(reference, model)
+    inputs = pairs.make_inputs(name, padding)
+    differences = pairs.forward_difference(reference, model, inputs)
+    assert max(differences.values()) < FORWARD, differences
+    worst, where = pairs.backward_difference(reference, model, inputs)
+    assert worst < BACKWARD, where
+
+
+@by_family
+def test_saved_model_computes_the_same_in_transformers(name, tmp_path):
+    _, model = pairs.both(name, tmp_path / "theirs")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    hub.save(model, tmp_path / "ours")
+    cls = type(pairs.make_reference(name))
+    reference, report = cls.from_pretrained(
+        tmp_path / "ours", attn_implementation="eager", output_loading_info=True
+    )
+    assert not any(report.values()), report
+    pairs.assert_same_weights(reference.eval(), model)
+    inputs = pairs.make_inputs(name)
+    differences = pairs.forward_difference(reference, model, inputs)
+    assert max(differences.values()) < FORWARD, differences
+
+
+@by_family
+def test_save_and_load_is_exact(name, tmp_path):
+    _, model = pairs.both(name, tmp_path / "theirs")
+    hub.save(model, tmp_path / "ours")
+    again = hub.load(tmp_path / "ours")
+    assert type(again) is type(model)
+    ours, read = model.state_dict(), again.state_dict()
+    assert ours.keys() == read.keys()
+    assert all(torch.equal(ours[key], read[key]) for key in ours)
+    assert [p.name for p in sorted((tmp_path / "ours").iterdir())] == [
+        "config.json",
+        "model.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("family", "cls", "config"),
+    [
+        ("bert", transformers.BertModel, transformers.BertConfig(**pairs.ENCODER)),
+        (
+            "roberta",
+            transformers.RobertaModel,
+            transformers.RobertaConfig(**pairs.ENCODER),
+        ),
+        (
+            "albert",
+            transformers.AlbertModel,
+            transformers.AlbertConfig(**pairs.ENCODER, embedding_size=14),
+        ),
+        (
+            "gpt2",
+            transformers.GPT2Model,
+            transformers.GPT2Config(vocab_size=53, n_embd=24, n_layer=2, n_head=3),
+        ),
+    ],
+)
+def test_backbone_alone_without_prefix(family, cls, config, tmp_path):
+    reference = cls(config).eval()
+    reference.save_pretrained(tmp_path)
+    assert not any(
+        key.startswith(FAMILIES[family].prefix)
+        for key in load_file(tmp_path / "model.safetensors")
+    )
+    model = hub.load(tmp_path)
+    ids = torch.randint(5, 53, (2, 6))
+    with torch.no_grad():
+        expected = reference(ids)
+        got = model.backbone(ids).hidden
+        difference = (got - expected.last_hidden_state).abs().max()
+        assert difference < FORWARD
+        if isinstance(model, Bert):
+            assert list(model.heads) == ["pooler"]
+            pooled = model.heads["pooler"](got) - expected.pooler_output
+            assert pooled.abs().max() < FORWARD
+
+
+# -- Checkpoints as they are found ----------------------------------------------------
+
+
+def change(folder, edit_weights=None, **settings):
+    """Rewrite a saved checkpoint: its tensors by a function, its config by key."""
+    if edit_weights is not None:
+        path = folder / "model.safetensors"
+        weights = load_file(path)
+        weights = edit_weights(weights) or weights
+        save_file(weights, path, metadata={"format": "pt"})
+    path = folder / "config.json"
+    config = json.loads(path.read_text()) | settings
+    path.write_text(json.dumps(config))
+
+
+def test_original_bert_with_old_names(tmp_path):
+    """As bert-base-uncased was first released: gamma and beta, copies, position_ids."""
+    reference, _ = pairs.both("BERT", tmp_path)
+
+    def age(weights):
+        old = {}
+        for key, value in weights.items():
+            if "LayerNorm" in key:
+                key = key.replace("weight", "gamma").replace("bias", "beta")
+            old[key] = value
+        embedding = weights["bert.embeddings.word_embeddings.weight"]
+        old["cls.predictions.decoder.weight"] = embedding.clone()
+        old["cls.predictions.decoder.bias"] = old["cls.predictions.bias"].clone()
+        old["bert.embeddings.position_ids"] = torch.arange(32)[None]
+        return old
+
+    change(tmp_path, age)
+    pairs.assert_same_weights(reference, hub.load(tmp_path))
+
+
+def test_original_gpt2_with_buffers(tmp_path):
+    reference, _ = pairs.both("GPT-2", tmp_path)
+
+    def age(weights):
+        old = {key.removeprefix("transformer."): v for key, v in weights.items()}
+        for i in range(3):
+            old[f"h.{i}.attn.bias"] = torch.ones(1, 1, 32, 32).tril()
+            old[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+        old["lm_head.weight"] = weights["transformer.wte.weight"].clone()
+        return old
+
+    change(tmp_path, age)
+    pairs.assert_same_weights(reference, hub.load(tmp_path))
+
+
+def test_original_t5_with_copies_of_the_embedding(tmp_path):
+    reference, _ = pairs.both("T5", tmp_path)
+
+    def age(weights):
+        embedding = weights.pop("shared.weight")
+        unused = (
+            "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+        )
+        names = ("encoder.embed_tokens", "decoder.embed_tokens", "lm_head")
+        copies = {f"{name}.weight": embedding.clone() for name in names}
+        return weights | copies | {unused: torch.zeros(8, 3)}
+
+    change(tmp_path, age)
+    pairs.assert_same_weights(reference, hub.load(tmp_path))
+
+
+def test_t5_v1_1_as_transformers_makes_it(tmp_path):
+    """Its version 5 ties the head of a fresh v1.1, and leaves out the scale."""
+    config = transformers.T5Config(
+        **pairs.T5_SIZES, feed_forward_proj="gated-gelu", tie_word_embeddings=False
+    )
+    reference = transformers.T5ForConditionalGeneration(config).eval()
+    reference.save_pretrained(tmp_path)
+    model = hub.load(tmp_path)
+    inputs = pairs.make_inputs("T5")
+    with torch.no_grad():
+        expected = reference(**inputs.theirs).logits[inputs.real]
+        got = model(**inputs.ours)[inputs.real]
+    # Its embeddings are of order 1, and so logits of order 5.
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_shards(tmp_path):
+    reference, _ = pairs.both("BERT", tmp_path / "whole")
+    reference.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
+    assert not (tmp_path / "shards" / "model.safetensors").exists()
+    assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 2
+    pairs.assert_same_weights(reference, hub.load(tmp_path / "shards"))
+
+
+def test_half_precision_is_read_as_asked(tmp_path, device):
+    reference, _ = pairs.both("GPT-2", tmp_path)
+    reference.to(torch.bfloat16).save_pretrained(tmp_path)
+    assert hub.load(tmp_path).heads["lm"].embedding.weight.dtype == torch.float32
+    model = hub.load(tmp_path, dtype=torch.bfloat16, device=device)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    assert {p.device.type for p in model.parameters()} == {device.type}
+
+
+def test_loaded_models_are_in_evaluation_mode_and_tied(tmp_path):
+    _, model = pairs.both("GPT-2", tmp_path)
+    assert not model.training
+    token = model.backbone.embeddings.token
+    assert model.heads["lm"].embedding is token
+
+
+# -- Writing --------------------------------------------------------------------------
+
+
+def test_settings_are_added(tmp_path):
+    _, model = pairs.both("GPT-2", tmp_path)
+    hub.save(model, tmp_path / "new" / "folder", {"eos_token_id": 7})
+    config = json.loads((tmp_path / "new" / "folder" / "config.json").read_text())
+    assert config["eos_token_id"] == 7
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    _, model = pairs.both("GPT-2", tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def half(tensors, path, metadata):
+        path.write_bytes(b"half of it")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(hub, "save_file", half)
+    with pytest.raises(OSError, match="No space left"):
+        hub.save(model, tmp_path)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_what_cannot_be_written(tmp_path):
+    config = PANGU["pangu-2.6b"]
+    with torch.device("meta"):
+        model = PanGu(config)
+    with pytest.raises(ValueError, match="got pangu, which transformers does not have"):
+        hub.save(model, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+# -- Refusals -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bert(tmp_path):
+    pairs.both("BERT", tmp_path)
+    return tmp_path
+
+
+def drop(name):
+    return lambda weights: {k: v for k, v in weights.items() if k != name}
+
+
+LAYER = "bert.encoder.layer.1"
+REFUSED = {
+    "missing": (
+        drop(f"{LAYER}.output.dense.bias"),
+        {},
+        f"1 missing, such as {LAYER}.output.dense.bias",
+    ),
+    "too many": (
+        lambda w: w | {"classifier.weight": torch.zeros(2, 24)},
+        {},
+        "1 too many, such as bert.classifier.weight",
+    ),
+    "a layer too few in config": (
+        None,
+        {"num_hidden_layers": 2},
+        r"16 too many, such as bert.encoder.layer.2",
+    ),
+    "shape": (
+        None,
+        {"intermediate_size": 41},
+        r"intermediate.dense.weight must have together the shape \(41, 24\) by "
+        r"config.json, got \(40, 24\)",
+    ),
+    "shape of one part": (
+        lambda w: w | {f"{LAYER}.attention.self.key.weight": torch.zeros(23, 24)},
+        {},
+        "differ in shape",
+    ),
+    "untied": (
+        lambda w: w | {"cls.predictions.decoder.weight": torch.zeros(53, 24)},
+        {},
+        "cls.predictions.decoder.weight must equal bert.embeddings.word_embeddings",
+    ),
+    "model type": (
+        None,
+        {"model_type": "llama"},
+        "must be one of bert, roberta, albert, gpt2, t5; got 'llama'",
+    ),
+    "option": (
+        None,
+        {"position_embedding_type": "relative_key"},
+        "position_embedding_type in config.json must be 'absolute'",
+    ),
+    "activation": (None, {"hidden_act": "silu"}, "activation in config.json must be"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_checkpoint_that_is_refused(case, bert):
+    edit, settings, message = REFUSED[case]
+    change(bert, edit, **settings)
+    with pytest.raises(ValueError, match=message):
+        hub.load(bert)
+
+
+def test_a_pickle_is_refused(bert):
+    (bert / "model.safetensors").unlink()
+    (bert / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"a pickle.*can run any code.*convert it once"
+    ):
+        hub.load(bert)
+
+
+def test_damaged_and_absent_files(bert, tmp_path):
+    weights = bert / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        hub.load(bert)
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match=r"neither model\.safetensors nor"):
+        hub.load(bert)
+    (bert / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is not JSON"):
+        hub.load(bert)
+    shutil.rmtree(bert)
+    with pytest.raises(FileNotFoundError, match=r"config\.json does not exist"):
+        hub.load(bert)
+
+
+def test_an_index_may_not_point_elsewhere(bert):
+    (bert / "model.safetensors").rename(bert.parent / "elsewhere.safetensors")
+    index = {"weight_map": {"x": "../elsewhere.safetensors"}}
+    (bert / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=r"names '\.\./elsewhere.safetensors'"):
+        hub.load(bert)

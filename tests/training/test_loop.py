@@ -1,0 +1,251 @@
+"""The loop against one written by hand, and against itself killed."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lmlib.training.checkpoints import read_history
+from lmlib.training.loop import scores_of, train, validation_loss
+from lmlib.training.settings import Settings
+from tests.training.toys import SETTINGS, Objective, Toy, run
+
+ROOT = Path(__file__).parents[2]
+
+
+def by_hand(model, objective, steps):
+    """What `train` promises, from PyTorch's parts: means over all targets."""
+    decay = [
+        p for p in model.parameters() if p.ndim > 1 and p.requires_grad
+    ]  # tied once
+    rest = [p for p in model.parameters() if p.ndim < 2 and p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}],
+        lr=0.01,
+        betas=(0.9, 0.98),
+        foreach=False,
+    )
+    rates = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: (s + 1) / 2 if s < 2 else 1 - (s - 2) / (steps - 2)
+    )
+    losses = []
+    for step in range(steps):
+        batch = objective.batch(step)
+        hidden = model.backbone(batch["token_ids"])
+        word = F.cross_entropy(
+            model.heads["word"](hidden).flatten(0, 1), batch["targets"].flatten()
+        )
+        odd = F.cross_entropy(model.heads["sum"](hidden.mean(1)), batch["labels"])
+        optimizer.zero_grad()
+        (word + odd).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        optimizer.step()
+        rates.step()
+        losses.append(word.item())
+    return losses
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_same_as_a_loop_written_by_hand(accumulate):
+    expected, model = Toy(), Toy()
+    model.load_state_dict(expected.state_dict())
+    settings = Settings(
+        steps=10,
+        lr=0.01,
+        warmup=2,
+        weight_decay=0.1,
+        clip=0.5,
+        accumulate=accumulate,
+        precision="fp32",
+    )
+    losses = by_hand(expected, Objective(), 10)
+    result = train(model, Objective(), settings)
+    # Six rows in four pieces have 1, 2, 1 and 2: a mean of their means would be off by
+    # tens of percent. Sums in another order: 1e-6.
+    np.testing.assert_allclose(result.losses("word"), losses, rtol=2e-6)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(
+            parameter, dict(expected.named_parameters())[name], rtol=1e-4, atol=1e-6
+        )
+
+
+def test_trains_on_the_device(device):
+    model = Toy(dropout=0.1)
+    result = train(
+        model, Objective(64), Settings(steps=60, lr=0.03), device=device, progress=False
+    )
+    assert next(model.parameters()).device.type == device.type
+    assert result.losses("word")[-1] < 0.5 * result.losses("word")[0]
+    # The first loss is that of a guess: nats, of each target.
+    assert abs(result.losses("sum")[0] - math.log(2)) < 0.3
+
+
+def test_frozen_weights_stay_and_dropout_is_on_in_training_alone():
+    model = Toy(dropout=0.5)
+    before = model.backbone.frozen.weight.clone()
+    seen = []
+
+    def validate(model):
+        seen.append((model.training, torch.is_grad_enabled()))
+        return {"loss": 1.0}
+
+    train(model, Objective(), Settings(steps=3, validate_every=2), validate=validate)
+    assert seen == [(False, False)] * 2
+    assert model.training
+    assert torch.equal(model.backbone.frozen.weight, before)
+
+
+def test_each_step_and_each_seed_has_its_own_dropout():
+    masks = []
+
+    class Spy(Objective):
+        def losses(self, model, batch):
+            masks.append(tuple(model.backbone.dropout(torch.ones(64)).tolist()))
+            return super().losses(model, batch)
+
+    for seed in (0, 0, 1):
+        train(Toy(dropout=0.5), Spy(), Settings(steps=3, accumulate=2, seed=seed))
+    assert masks[:6] == masks[6:12]
+    assert len(set(masks)) == 12  # also of the pieces of a step
+
+
+def test_bf16_is_autocast_with_parameters_in_float32():
+    seen = []
+
+    class Spy(Objective):
+        def losses(self, model, batch):
+            seen.append(model.heads["sum"](torch.ones(1, 8)).dtype)
+            return super().losses(model, batch)
+
+    model = Toy()
+    train(model, Spy(), Settings(steps=1, precision="bf16"))
+    train(model, Spy(), Settings(steps=1, precision="fp32"))
+    assert seen == [torch.bfloat16, torch.float32]
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_losses_of_a_validation_are_means_over_all_targets():
+    model, objective = Toy(), Objective()
+    batches = [objective.batch(0), {k: v[:1] for k, v in objective.batch(1).items()}]
+    scores = scores_of(model, validation_loss(objective, lambda: batches))
+    together = {k: torch.cat([b[k] for b in batches]) for k in batches[0]}
+    hidden = model.backbone(together["token_ids"])
+    word = F.cross_entropy(
+        model.heads["word"](hidden).flatten(0, 1), together["targets"].flatten()
+    )
+    odd = F.cross_entropy(model.heads["sum"](hidden.mean(1)), together["labels"])
+    assert scores["word"] == pytest.approx(word.item(), rel=1e-6)
+    assert scores["loss"] == pytest.approx((word + odd).item(), rel=1e-6)
+
+
+# -- Killed ---------------------------------------------------------------------------
+
+# In one process that has run nothing yet, so that forking it is safe. Child k counts
+# what it does to files, and is killed before the k-th; the next one goes on.
+KILLER = """
+import os, signal, sys, json
+import torch._dynamo, tqdm  # what a child would import on its first step
+from tests.training.toys import run
+torch.set_num_threads(1)
+
+folder = sys.argv[1]
+kills = 0
+k = 0
+while True:
+    k += 1
+    child = os.fork()
+    if child == 0:
+        done = 0
+        def watch(event, arguments):
+            global done
+            if event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir") or (
+                event == "open" and arguments[1] in ("w", "a", "wb", "ab", "x")
+            ):
+                if folder in str(arguments[0]):
+                    done += 1
+                    if done == k:
+                        os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(watch)
+        if k % 7 == 0:  # and at moments that nothing announces
+            signal.setitimer(signal.ITIMER_REAL, 0.01 * (k % 5 + 1))
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        run(folder)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    if status == 0:
+        break
+    assert os.WIFSIGNALED(status), status
+    kills += 1
+print(json.dumps(kills))
+"""
+
+
+def without_times(folder):
+    return [
+        {k: v for k, v in line.items() if k != "seconds"}
+        for line in read_history(folder)
+    ]
+
+
+def run_killer(folder):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", KILLER, str(folder)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path):
+    expected = run(tmp_path / "whole")
+    kills = run_killer(tmp_path / "killed")
+    assert kills > 12
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert without_times(killed) == without_times(whole)
+    assert [line["step"] for line in without_times(whole) if "losses" in line] == list(
+        range(1, 13)
+    )
+    # Dropout was on: without it the losses are others.
+    assert len(set(expected.losses("word"))) == 12
+    files = sorted(p.relative_to(whole) for p in whole.rglob("*") if p.is_file())
+    assert files == sorted(
+        p.relative_to(killed) for p in killed.rglob("*") if p.is_file()
+    )
+    for name in files:
+        if name.suffix == ".safetensors":
+            assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+
+
+def test_mistakes_of_callers_are_named(tmp_path):
+    with pytest.raises(ValueError, match="resume needs the folder"):
+        train(Toy(), Objective(), Settings(steps=1), resume=True)
+    with pytest.raises(ValueError, match="score must be one of accuracy, got 'loss'"):
+        train(
+            Toy(), Objective(), Settings(steps=1), validate=lambda m: {"accuracy": 1.0}
+        )
+    with pytest.raises(ValueError, match="6 rows cannot be divided among 7"):
+        train(Toy(), Objective(), Settings(steps=1, accumulate=7))
+
+    class Forgets(Objective):
+        def counts(self, batch):
+            return {"word": 1}
+
+    with pytest.raises(ValueError, match=r"losses for \['sum', 'word'\], counts for"):
+        train(Toy(), Forgets(), Settings(steps=1))
+
+
+def test_settings_of_the_toy_have_all_that_a_resumed_run_needs():
+    assert SETTINGS.optimizer == "muon"  # both optimizers are in its checkpoints
+    assert SETTINGS.warmup

@@ -1,0 +1,96 @@
+"""Splits that share nothing, and a test set that opens once."""
+
+import numpy as np
+import pytest
+
+from lmlib.data.documents import Labelled
+from lmlib.training.tasks import (
+    Example,
+    HeldOut,
+    Task,
+    classification,
+    read_examples,
+    task_data,
+)
+
+EXAMPLES = [Example(f"text {i % 80}", i % 2) for i in range(100)]
+
+
+def test_parts_are_apart_whole_and_seeded():
+    task = task_data("classification", EXAMPLES, ("a", "b"), valid=0.2, test=0.1)
+    parts = [task.train, task.valid, task.test.open()]
+    texts = [{e.text for e in part} for part in parts]
+    assert [len(t) for t in texts] == [56, 16, 8]
+    assert not texts[0] & texts[1] | texts[0] & texts[2] | texts[1] & texts[2]
+    assert sum(map(len, parts)) == 100  # equal texts stay together
+    again = task_data("classification", EXAMPLES, ("a", "b"), valid=0.2, test=0.1)
+    assert again.train == task.train
+    other = task_data("classification", EXAMPLES, ("a", "b"), seed=1)
+    assert {e.text for e in other.valid} != texts[1]
+
+
+def test_fewer_examples_are_among_more():
+    few, many = (
+        task_data("classification", EXAMPLES, ("a", "b"), n_train=n) for n in (5, 20)
+    )
+    assert few.train == many.train[:5]
+    assert few.valid == many.valid
+
+
+def test_the_test_set_opens_once():
+    held_out = HeldOut(EXAMPLES)
+    assert held_out.open() == EXAMPLES
+    with pytest.raises(RuntimeError, match="opened already"):
+        held_out.open()
+
+
+def test_labelled_texts_are_shuffled_with_their_labels():
+    part = Labelled([str(i) for i in range(50)], np.arange(50) % 3, ("a", "b", "c"))
+    task = classification(part, part, part, n_train=20, n_valid=10, seed=3)
+    assert len(task.train) == 20
+    assert len(task.valid) == 10
+    assert all(e.wanted == int(e.text) % 3 for e in task.train)
+    assert [e.text for e in task.train] != [str(i) for i in range(20)]
+
+
+def test_examples_are_read_from_lines_of_json(tmp_path):
+    path = tmp_path / "examples.jsonl"
+    path.write_text(
+        '{"text": "a b", "label": "y", "second": "c"}\n\n{"text": "d", "label": "x"}\n'
+    )
+    examples, names = read_examples(path, "classification")
+    assert names == ("x", "y")
+    assert examples == [Example("a b", 1, "c"), Example("d", 0)]
+    assert read_examples(path, "generation") == (
+        [Example("a b", "y"), Example("d", "x")],
+        (),
+    )
+    path.write_text('{"text": "a b", "label": ["y", "x"]}')
+    assert read_examples(path, "tagging") == ([Example("a b", (1, 0))], ("x", "y"))
+    path.write_text('{"text": "a", "label": "x"}\nno json')
+    with pytest.raises(ValueError, match="line 2: expected"):
+        read_examples(path, "classification")
+
+
+@pytest.mark.parametrize(
+    ("kind", "example"),
+    [
+        ("classification", Example("a", 2)),
+        ("classification", Example("a", "b")),
+        ("classification", Example("a", 0, "b")),
+        ("pairs", Example("a", 0)),
+        ("tagging", Example("a b", (0,))),
+        ("tagging", Example("a b", (0, 7))),
+        ("generation", Example("a", 0)),
+    ],
+)
+def test_examples_of_another_kind_are_refused(kind, example):
+    with pytest.raises(ValueError, match=f"is no example of {kind}"):
+        Task(kind, ("x", "y"), [example], [example], HeldOut([]))
+
+
+def test_too_few_texts_are_an_error():
+    with pytest.raises(ValueError, match="2 different texts are too few"):
+        task_data("classification", [Example("a", 0), Example("b", 0)], ("x",))
+    with pytest.raises(ValueError, match="train must have an example"):
+        Task("classification", ("x",), [], [Example("a", 0)], HeldOut([]))
