@@ -25,6 +25,11 @@ def test_page_gives_the_counts_of_the_table():
     assert table.summary(RECORDED) in (ROOT / "book" / "grading.md").read_text()
 
 
+def test_front_page_gives_the_number_of_cases():
+    words = f"none of the {len(CASES)} hostile submissions"
+    assert words in (ROOT / "README.md").read_text()
+
+
 def result(points, **changes) -> stock.Result:
     nothing = {"stopped": "", "course": [], "elsewhere": [], "survivors": []}
     usual = {"neighbour": stock.NEIGHBOUR_POINTS, "status": 0, "log": "", "seconds": 1}
