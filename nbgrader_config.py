@@ -36,3 +36,7 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+
+# Instructors look at what students wrote in formgrader, on the address of a server that
+# runs programs: so Markdown is shown without anything that acts.
+c.HTMLExporter.filters = {"markdown2html": "lmlib.grading.markdown.markdown2html"}

@@ -171,13 +171,13 @@ def _grade(given: argparse.Namespace) -> int:
 
 
 def _progress(done: int, total: int, record: Any) -> None:
-    """A bar on a terminal; elsewhere a line a submission."""
+    """A bar on a terminal; elsewhere (a log) some ten lines in all."""
     text = f"{done}/{total} {record.student}: {record.state}, {record.points:g}"
     if sys.stderr.isatty():
         bar = "█" * (30 * done // total)
         end = "\n" if done == total else ""
         print(f"\r\x1b[K{bar:30} {text}"[:120], end=end, file=sys.stderr, flush=True)
-    else:
+    elif 10 * done // total > 10 * (done - 1) // total:
         print(text, file=sys.stderr, flush=True)
 
 

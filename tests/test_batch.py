@@ -11,16 +11,17 @@ import pytest
 from lmlib.grading import batch, examiner
 from lmlib.grading.intake import Submission
 from lmlib.grading.record import Record
-from tests.hostile.test_hostile import MEAN, RIGHT, WEIGHTED_SUM, notebook
+from tests.hostile.cases import RIGHT, RIGHT_SUM
+from tests.hostile.course import MEAN, notebook
 
-SOURCE = notebook(RIGHT, MEAN, WEIGHTED_SUM)
+SOURCE = notebook(RIGHT, MEAN, RIGHT_SUM)
 LIMITS = examiner.Limits(cell=5.0, test=5.0, notebook=30.0)
 
 
 def class_of(n: int, code: str = RIGHT) -> list[Submission]:
     return [
         Submission(
-            f"s{i:02}", "a", notebook(code, MEAN, WEIGHTED_SUM), digest=f"{code}{i}"
+            f"s{i:02}", "a", notebook(code, MEAN, RIGHT_SUM), digest=f"{code}{i}"
         )
         for i in range(n)
     ]

@@ -7,7 +7,9 @@ import sys
 import nbformat
 import pytest
 
+from lmlib import cli
 from lmlib.cli import main
+from lmlib.grading import intake
 from lmlib.grading.assignment import ROOT
 from lmlib.grading.record import Record
 from tests import sample_class
@@ -127,3 +129,37 @@ def test_grade_as_typed_leaves_no_secret_in_the_memory_of_student_code(tmp_path)
     # It finds what it has made itself, so it does look, and nothing else.
     assert "found [0]" in told, told
     assert record.cells[1].points == 2
+
+
+@pytest.mark.parametrize(("total", "lines"), [(1, 1), (7, 7), (10, 10), (1000, 10)])
+def test_progress_in_a_log_is_a_few_lines_and_ends_with_the_last(capsys, total, lines):
+    for done in range(1, total + 1):
+        cli._progress(done, total, Record(f"s{done}", "a", "graded"))
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == lines
+    assert told[-1].startswith(f"{total}/{total} s{total}: graded")
+
+
+def test_who_could_not_be_prepared_is_listed_for_a_person(
+    tmp_path, capsys, monkeypatch
+):
+    def stumbles(cells, given):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(intake, "mend", stumbles)
+    handed_in = tmp_path / "handed-in"
+    handed_in.mkdir()
+    nbformat.write(sample_class.fill({}), handed_in / "stumbles.ipynb")
+    (handed_in / "broken.ipynb").write_text("{")
+    course = tmp_path / "course"
+    assert main(["grade", str(handed_in), "--course", str(course)]) == 0
+    told = capsys.readouterr().out
+    assert f"stumbles needs a person: {intake.FOR_A_PERSON}" in told
+    assert "broken needs a person" not in told  # it knows itself what is wrong with it
+    page = (course / "graded" / ASSIGNMENT / "class.html").read_text()
+    listed = page.partition("<h2>Needs a person</h2>")[2].partition("<h2>")[0]
+    assert intake.FOR_A_PERSON in listed
+    assert intake.STUMBLED in listed
+    feedback = course / "graded" / ASSIGNMENT / "feedback" / "stumbles.html"
+    assert intake.STUMBLED in feedback.read_text()
+    assert intake.FOR_A_PERSON not in feedback.read_text()

@@ -11,8 +11,8 @@ import pytest
 
 from lmlib.grading import batch, cluster, examiner
 from lmlib.grading.intake import Submission
-from tests.hostile.cases import RIGHT
-from tests.hostile.test_hostile import MEAN, WEIGHTED_SUM, notebook
+from tests.hostile.cases import RIGHT, RIGHT_SUM
+from tests.hostile.course import MEAN, notebook
 
 LIMITS = examiner.Limits(cell=2.0, test=4.0, notebook=60.0)
 SECRET = "the secret of the course"
@@ -52,7 +52,7 @@ CODE = {
 def class_() -> list[Submission]:
     made = []
     for name in POINTS:
-        answers = notebook(CODE.get(name, RIGHT), MEAN, WEIGHTED_SUM)
+        answers = notebook(CODE.get(name, RIGHT), MEAN, RIGHT_SUM)
         there = name != "missing"
         made.append(
             Submission(
@@ -68,7 +68,7 @@ def class_() -> list[Submission]:
 
 
 def source() -> nbformat.NotebookNode:
-    made = notebook(RIGHT, MEAN, WEIGHTED_SUM)
+    made = notebook(RIGHT, MEAN, RIGHT_SUM)
     test = next(c for c in made.cells if c.metadata.nbgrader.grade_id == "test0")
     test.source = (
         "import os\n"

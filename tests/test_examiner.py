@@ -349,3 +349,38 @@ def test_nothing_is_left_behind(forkserver, tmp_path, monkeypatch):
         "assert f()",
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_record_holds_answers_of_both_kinds_and_what_was_added(forkserver):
+    essay = nbformat.v4.new_markdown_cell("Because.")
+    essay.metadata.nbgrader = {"grade_id": "essay", "grade": True, "solution": True}
+    given = nbformat.v4.new_markdown_cell("Think, then write.")
+    test = cell("assert f() == 2", "test", "test")
+    source = nbformat.v4.new_notebook(
+        cells=[given, cell("", "f", "solution"), test, essay]
+    )
+    handed_in = [
+        given,
+        nbformat.v4.new_code_cell("two = 2"),
+        cell("def f(): return two", "f", "solution"),
+        nbformat.v4.new_markdown_cell("My *own* words."),
+        nbformat.v4.new_code_cell("  "),
+        test,
+        essay,
+    ]
+    submission = SimpleNamespace(
+        student="s",
+        assignment="a",
+        notebook=nbformat.v4.new_notebook(cells=handed_in),
+        reason="",
+        repairs=(),
+    )
+    with forkserver.connect() as connection:
+        record = examiner.examine_submission(submission, source, connection, LIMITS)
+    assert record.answers == (
+        ("cell 2", "two = 2"),
+        ("f", "def f(): return two"),
+        ("text 4", "My *own* words."),
+        ("essay", "Because."),
+    )
+    assert record.points == 1

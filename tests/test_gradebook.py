@@ -430,6 +430,7 @@ def test_without_gradebook_or_assignment_it_says_what_to_do(course, tmp_path):
         ({"cells": (result("test_answer", float("nan"), 3, "x"),)}, "nan of 3"),
         ({"student": "../s01"}, "cannot be the name"),
         ({"student": "s\n01"}, "cannot be the name"),
+        ({"student": "<img src=x onerror=1>"}, "cannot be the name"),
     ],
 )
 def test_one_record_that_does_not_fit_stops_no_other(course, change, says):
@@ -481,6 +482,40 @@ def test_hostile_text_reaches_the_notebook_as_text(course):
     assert "not shown" in cell.outputs[0].text
     assert "\x1b" not in cell.outputs[0].text
     assert "</script" not in notebook.cells[0].source
+
+
+def test_cells_that_a_student_added_are_shown_where_they_were(course):
+    answers = (
+        ("cell 1", "import math"),
+        ("answer", "x = two()"),
+        ("text 4", "Why *two*?"),
+        ("cell 5", "def two(): return 2"),
+        ("essay", "I think so."),
+        ("cell 9", "print(x)"),
+    )
+    assert write_records(course, [small(answers=answers)]) == []
+    before = autograded(course).read_bytes()
+    cells = nbformat.read(autograded(course), 4).cells
+    kinds = {"code": "cell", "markdown": "text"}
+    shown = [
+        (cell.id, kinds[cell.cell_type], cell.source)
+        if cell.id.startswith("added")
+        else cell.id
+        for cell in cells
+    ]
+    assert shown == [
+        ("added-1", "cell", "import math"),
+        "answer",
+        ("added-4", "text", "Why *two*?"),
+        ("added-5", "cell", "def two(): return 2"),
+        "test_answer",
+        "test_more",
+        "essay",
+        ("added-9", "cell", "print(x)"),
+        "task",
+    ]
+    assert write_records(course, [small(answers=answers)]) == []
+    assert autograded(course).read_bytes() == before
 
 
 def test_timestamp_of_a_student_is_read_with_care(course, tmp_path):

@@ -398,11 +398,14 @@ def examine_submission(
     if submission.notebook is None:
         state = "malformed" if submission.path or submission.digest else "missing"
         return replace(
-            base, state=state, reason=submission.reason, cells=not_run(source)
+            base,
+            state=state,
+            reason=submission.reason,
+            cells=not_run(source),
+            needs_person=submission.needs_person,
         )
     exam = Examination(cells, client, limits, began + limits.notebook)
     exam.names = dict(given_names(source) if given is None else given)
-    answers = []
     done = set()
     try:
         for name, cell in _steps(submission.notebook, cells):
@@ -413,8 +416,6 @@ def examine_submission(
                 continue
             if kind == "given":
                 cell = cells[name]
-            elif kind == "solution":
-                answers.append((name, cell.source))
             _run_there(exam, name, cell.source)
         for name in tests:
             if name not in done:
@@ -431,7 +432,7 @@ def examine_submission(
         reason=reason,
         cells=results,
         repairs=tuple(submission.repairs),
-        answers=tuple(answers),
+        answers=_written(submission.notebook, source),
         seconds=round(time.monotonic() - began, 3),
     )
 
@@ -465,6 +466,26 @@ def _steps(
         if _kind(cell) == "given" and name not in present:
             yield name, cell
     yield from named
+
+
+def _written(
+    notebook: NotebookNode, source: NotebookNode
+) -> tuple[tuple[str, str], ...]:
+    """A student's answers, and the cells that they added, in the notebook's order.
+
+    What they added has a type and a number for its name, which no answer can have.
+    """
+    given = {cell.source.strip() for cell in source.cells if cell.cell_type != "code"}
+    found: dict[str, str] = {}
+    for number, cell in enumerate(notebook.cells, 1):
+        nbgrader = cell.metadata.get("nbgrader", {})
+        text = cell.source.strip()
+        if nbgrader.get("solution"):
+            found.setdefault(nbgrader["grade_id"], cell.source)
+        elif not nbgrader and text and (cell.cell_type == "code" or text not in given):
+            kind = "cell" if cell.cell_type == "code" else "text"
+            found[f"{kind} {number}"] = cell.source
+    return tuple(found.items())
 
 
 def not_run(source: NotebookNode) -> tuple[CellResult, ...]:

@@ -261,7 +261,8 @@ class _Writer:
         if (
             student in ("", ".", "..")
             or not student.isprintable()
-            or set(student) & set("/\\")
+            # The last three would let it out of its place in formgrader's pages.
+            or set(student) & set('/\\<>"')
             or len(student.encode()) > 128
         ):
             raise ValueError(f"{student!r} cannot be the name of a student")
@@ -405,10 +406,32 @@ class _Writer:
 
     # -- The notebook -----------------------------------------------------------------
 
+    def with_added(self, cells: list[NotebookNode]) -> list[NotebookNode]:
+        """`cells`, and those that the student added after the answers they followed."""
+        added: dict[str, list[NotebookNode]] = {"": []}
+        answer = ""
+        for name, source in self.record.answers:
+            kind, _, number = name.partition(" ")
+            if not number:
+                answer = name
+                continue
+            new = nbformat.v4.new_code_cell
+            if kind == "text":
+                new = nbformat.v4.new_markdown_cell
+            cell = new(writable(source), id=f"added-{number}")  # type: ignore[no-untyped-call]
+            added.setdefault(answer, []).append(cell)
+        found = added.pop("")
+        for cell in cells:
+            found.append(cell)
+            name = cell.metadata.get("nbgrader", {}).get("grade_id")
+            found += added.pop(name, [])
+        return found + [cell for rest in added.values() for cell in rest]
+
     def autograded(self) -> NotebookNode:
         """The released notebook with the answers, the reports and a note on top."""
         notebook = nbformat.from_dict(self.released)
         answers = dict(self.record.answers)
+        notebook.cells = self.with_added(notebook.cells)
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
@@ -418,8 +441,7 @@ class _Writer:
             source = self.gradebook.find_source_cell(name, *self.key[:2])
             cell.metadata.nbgrader.checksum = source.checksum
             if utils.is_solution(cell) and name in answers:
-                # JSON may hold half a surrogate pair, which no file can.
-                cell.source = answers[name].encode("utf-8", "replace").decode()
+                cell.source = writable(answers[name])
             elif utils.is_grade(cell) and name in self.results:
                 cell.outputs = outputs(self.results[name])
         notes = [*self.record.repairs]
@@ -435,6 +457,11 @@ class _Writer:
             cell.id = "about-this-submission"
             notebook.cells.insert(0, cell)
         return notebook
+
+
+def writable(text: str) -> str:
+    """JSON may hold half a surrogate pair, which no file can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def outputs(result: CellResult) -> list[NotebookNode]:

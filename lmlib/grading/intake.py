@@ -29,6 +29,9 @@ STUMBLED = (
     "The notebook could not be prepared for grading, and it is not clear why. Your "
     "instructor will look at it."
 )
+FOR_A_PERSON = (
+    "Preparing this notebook failed, and not by a rule: see the error in the log."
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Submission:
         repairs: what was mended, a sentence each.
         path: where it was found: below the folder, or behind the archive's name.
         digest: SHA-256 of the file.
+        needs_person: why an instructor should look at it before it is graded.
     """
 
     student: str
@@ -51,6 +55,7 @@ class Submission:
     repairs: tuple[str, ...] = ()
     path: str = ""
     digest: str = ""
+    needs_person: tuple[str, ...] = ()
 
 
 def collect(
@@ -128,7 +133,7 @@ def _submission(
         return replace(empty, reason=str(error))
     except Exception:  # a batch is not given up for one student
         logging.getLogger(__name__).exception("%s could not be prepared", path)
-        return replace(empty, reason=STUMBLED)
+        return replace(empty, reason=STUMBLED, needs_person=(FOR_A_PERSON,))
     repairs = (*notes, *of_reading, *of_mending)
     return replace(empty, notebook=notebook, reason="", repairs=repairs)
 

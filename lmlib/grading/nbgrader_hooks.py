@@ -3,6 +3,7 @@
 import atexit
 import functools
 import os
+from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode, v4
@@ -11,7 +12,7 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
-from lmlib.grading import examiner
+from lmlib.grading import assignment, examiner
 from lmlib.grading.forkserver import Forkserver
 from lmlib.grading.gradebook import outputs
 from lmlib.grading.intake import Submission
@@ -23,6 +24,9 @@ class ExecuteConfined(NbGraderPreprocessor):  # type: ignore[misc]  # untyped
     Student code runs confined, in a process without the tests; a test cell gets the
     outputs from which nbgrader reads its points. What the tests are comes from the
     gradebook, never from the notebook that was handed in.
+
+    Of what was handed in, only the notebook and its time are kept: no file that came
+    along is used, shown or served. Statements hold their pictures as attachments.
 
     Notebooks that nbgrader itself refuses before this (a cell twice, metadata that does
     not validate, not JSON at all) get no mark; nbgrader goes on with the others, names
@@ -50,6 +54,14 @@ class ExecuteConfined(NbGraderPreprocessor):  # type: ignore[misc]  # untyped
                 record = examiner.examine_submission(submission, source, client, limits)
         finally:
             del os.environ["LMLIB_STUDENT"]
+        # Formgrader would serve what came along, and a link may be to anything.
+        for path in Path(resources["metadata"]["path"]).rglob("*"):
+            kept = path.suffix == ".ipynb" or path.name == "timestamp.txt"
+            if not kept and (path.is_symlink() or not path.is_dir()):
+                path.unlink()
+        # What else is there (widgets, lexers) is read when the pages are made.
+        kernel = nb.metadata.get("kernelspec", assignment.KERNEL)
+        nb.metadata = NotebookNode(kernelspec=kernel, language_info={"name": "python"})
         results = {result.grade_id: result for result in record.cells}
         for cell in nb.cells:
             if cell.cell_type != "code":

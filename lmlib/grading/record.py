@@ -38,7 +38,8 @@ class Record:
         state: one of `STATES`.
         reason: one sentence when there is no mark, or not the whole of it.
         repairs: what was mended in the notebook, a sentence each.
-        answers: the student's solution cells, (grade_id, source).
+        answers: the student's solution cells, (grade_id, source), and the cells that
+            they added, ("cell 7", source) for code and ("text 7", source) for text.
         needs_person: why an instructor should look at it.
         fingerprint: of the submission, the tests and the library; see `batch`.
     """
@@ -56,11 +57,11 @@ class Record:
 
     @property
     def points(self) -> float:
-        return sum(cell.points for cell in self.cells)
+        return sum((cell.points for cell in self.cells), 0.0)
 
     @property
     def max_points(self) -> float:
-        return sum(cell.max_points for cell in self.cells)
+        return sum((cell.max_points for cell in self.cells), 0.0)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -3,13 +3,18 @@
 The assignment has three exercises: `double` (1 point, plain assertions, one hidden),
 `mean` (1 point, plain assertions) and `weighted_sum` (2 points, `check`). A case replaces
 the answer to `double`; the other two are right, and must keep their points unless the
-case ends the student's process as a whole.
+case ends the student's process as a whole. Some replace the one to `weighted_sum` too.
+
+A case that looks for something that it must not see turns what it finds into a right
+answer, and gives a wrong one otherwise: points mean that it has found it.
 """
 
 from dataclasses import dataclass
 
 RIGHT = "def double(x): return 2 * x"
 WRONG = "def double(x): return 0"
+RIGHT_SUM = "def weighted_sum(weights, value): return weights @ value"
+WRONG_SUM = "def weighted_sum(weights, value): return weights"
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,23 @@ class Case:
     points: tuple[float, ...] = (0, 1, 2)
     state: str = "failed tests"
     says: str = ""  # in what the student reads of the test of `double`
+    weighted_sum: str = RIGHT_SUM
 
 
 def wrong(name: str, before: str, **expected: object) -> Case:
     """Something that tries to make a wrong answer count."""
     return Case(name, f"{before}\n{WRONG}", **expected)
+
+
+def seeks(name: str, search: str, **expected: object) -> Case:
+    """Something that must not be found; if it is, `found` becomes true."""
+    code = f"found = False\n{search}\ndef double(x): return 2 * x if found else 0"
+    return Case(name, code, **expected)
+
+
+def cheats(name: str, search: str, **expected: object) -> Case:
+    """A function that takes its answers from the text of its test, if it has it."""
+    return Case(name, f"{CHEAT}\n{search}", **expected)
 
 
 def harmless(name: str, code: str, **expected: object) -> Case:
@@ -47,15 +64,18 @@ class Agree:
     def __len__(self): return 1
     def __float__(self): return 4.0
     def __getattr__(self, name): return Agree()
+    __torch_function__ = classmethod(lambda *args, **options: True)
     def __call__(self, *args, **options): return Agree()
     __hash__ = lambda self: 0
 class AgreeInt(int):
+    __torch_function__ = classmethod(lambda *args, **options: True)
     __eq__ = lambda self, other: True
     __hash__ = int.__hash__
 class AgreeTensor(torch.Tensor):
     @classmethod
     def __torch_function__(cls, function, types, args=(), options=None): return True
 class Spoof:
+    __torch_function__ = classmethod(lambda *args, **options: True)
     __class__ = int
     __eq__ = lambda self, other: True
 class Bomb:
@@ -64,6 +84,29 @@ circle = []; circle.append(circle)
 deep = []
 for _ in range(5000): deep = [deep]
 """
+
+# Reads in the text of a test what it compares `double(x)` with.
+CHEAT = """
+import ast, gc, sys, torch
+def answer(texts, x):
+    for text in texts:
+        try: tree = ast.parse(text)
+        except SyntaxError: continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Compare): pair = node.left, node.comparators[0]
+            elif isinstance(node, ast.Call) and len(node.args) == 2: pair = node.args
+            else: continue
+            call, wanted = pair
+            if not (isinstance(call, ast.Call) and getattr(call.func, 'id', '') == 'double'): continue
+            if str(eval(ast.unparse(call.args[0]))) == str(x): return eval(ast.unparse(wanted))
+    return 0
+"""
+DROP_ASSERTS = """
+import ast
+class Drop(ast.NodeTransformer):
+    def visit_Assert(self, node): return ast.copy_location(ast.Pass(), node)
+"""
+TRANSFORM = f"{DROP_ASSERTS}get_ipython().ast_transformers.append(Drop())"
 
 LOST = {"state": "crashed", "says": "ended the process"}
 SLOW = {"state": "timed out", "says": "ran for too long"}
@@ -100,15 +143,68 @@ CASES = [
     wrong(
         "check patched",
         "import lmlib.grading as g, lmlib.grading.checks as c\n"
-        "g.check = c.check = check = lambda *a, **k: 9.0\nc.examine = None",
+        "g.check = c.check = check = lambda *a, **k: 2.0\nc.examine = None",
+        points=(0, 1, 0),
+        weighted_sum=WRONG_SUM,
     ),
     wrong(
-        "run_code and transformers patched",
-        "get_ipython().run_code = lambda *a: None\n"
-        "get_ipython().ast_transformers.append(None)",
+        "reference of a check patched",
+        "import dataclasses, lmlib.grading.checks as c\nreal = c.find_exercise\n"
+        "def lax(name):\n"
+        "    return dataclasses.replace(real(name), reference=lambda weights, value: weights)\n"
+        "c.find_exercise = lax",
+        points=(0, 1, 0),
+        weighted_sum=WRONG_SUM,
+    ),
+    wrong(
+        "points of a check patched",
+        "import lmlib.grading.checks as c\n"
+        "c.PartResult.points = property(lambda self: self.part.points)",
+        points=(0, 1, 0),
+        weighted_sum=WRONG_SUM,
+    ),
+    wrong("assertions dropped by a transformer", TRANSFORM),
+    wrong(
+        "test emptied by an input transformer",
+        "get_ipython().input_transformers_cleanup.append(\n"
+        "    lambda lines: [] if any('assert' in l for l in lines) else lines)",
+    ),
+    wrong(
+        "run_code patched",
+        "async def run_code(*args, **options): return False\n"
+        "get_ipython().run_code = run_code",
+        points=(0, 1, 0),
+        weighted_sum=WRONG_SUM,
+    ),
+    wrong(
+        "compiler patched",
+        f"{DROP_ASSERTS}import codeop\nreal = codeop.Compile.__call__\n"
+        "def compiled(self, source, *args, **options):\n"
+        "    if isinstance(source, ast.AST): source = Drop().visit(source)\n"
+        "    return real(self, source, *args, **options)\n"
+        "codeop.Compile.__call__ = compiled",
+    ),
+    wrong(
+        "errors kept from the notebook",
+        "session = get_ipython().kernel.session\nreal = session.send\n"
+        "def send(stream, kind, *args, **options):\n"
+        "    if kind == 'error': return\n"
+        "    if kind == 'execute_reply': args[0].update(status='ok', user_expressions={}, payload=[])\n"
+        "    return real(stream, kind, *args, **options)\n"
+        "session.send = send",
     ),
     wrong(
         "forged result",
+        "kernel = get_ipython().kernel",
+        points=(0, 1, 0),
+        weighted_sum="def weighted_sum(weights, value):\n"
+        "    data = {'text/plain': '2.0'}\n"
+        "    content = {'execution_count': 1, 'data': data, 'metadata': {}}\n"
+        "    kernel.send_response(kernel.iopub_socket, 'execute_result', content)\n"
+        "    return weights",
+    ),
+    wrong(
+        "printed result",
         "from IPython.display import publish_display_data\n"
         "publish_display_data({'text/plain': '1.0'})\nprint('1.0')",
     ),
@@ -123,57 +219,88 @@ CASES = [
         "for n in ('lmlib', 'torch', 'numpy', 'json'):\n"
         "    open(n + '.py', 'w').write('raise SystemExit(0)')",
     ),
-    wrong(
-        "test cells looked for in frames",
-        "import sys\nframe = sys._getframe()\n"
-        "while frame:\n    frame.f_globals.update(double=lambda x: 2 * x) if '41' in str(frame.f_locals.get('source')) else None\n    frame = frame.f_back",
+    cheats("test read in the history", "def double(x): return answer(In[-1:], x)"),
+    cheats(
+        "test read in frames",
+        "def double(x):\n    texts, frame = [], sys._getframe(1)\n"
+        "    while frame:\n"
+        "        texts += [v for v in frame.f_locals.values() if type(v) is str and 'assert double(' in v]\n"
+        "        frame = frame.f_back\n"
+        "    return answer(texts, x)",
     ),
-    wrong(
-        "test cells looked for in memory",
-        "import gc\n"
-        "found = [o for o in gc.get_objects() if isinstance(o, str) and 'HIDDEN' in o]\n"
-        "assert not any('double(21)' in o for o in found)",
+    cheats(
+        "test read in memory",
+        "def double(x):\n    texts = set()\n"
+        "    for o in gc.get_objects():\n"
+        "        if type(o) is dict: o = list(o.values())\n"
+        "        if type(o) in (list, tuple):\n"
+        "            texts |= {v for v in o if type(v) is str and v.startswith('assert double(')}\n"
+        "    return answer(texts, x)",
+    ),
+    cheats(
+        "test read in the notebook beside",
+        "import glob, json\ndef double(x):\n    texts = []\n"
+        "    for path in glob.glob('*.ipynb'):\n"
+        "        cells = [''.join(c['source']) for c in json.load(open(path))['cells']]\n"
+        "        texts += [text for text in cells if text.startswith('assert double(')]\n"
+        "    return answer(texts, x)",
     ),
     wrong(
         "settrace and setprofile",
         "import sys, threading\n"
         "sys.settrace(lambda *a: None); sys.setprofile(lambda *a: None)",
     ),
-    wrong(
+    seeks(
         "solution read off the disk",
-        "import os\ntry: exec(open('DECOY/solution.py').read())\nexcept OSError: pass",
+        "try: found = 'return 2 * x' in open('DECOY/solution.py').read()\n"
+        "except OSError: pass",
     ),
-    wrong(
+    seeks(
         "secret from the environment",
-        "import os\nassert 'LMLIB_COURSE_SECRET' not in os.environ",
+        "import os\nfound = 'LMLIB_COURSE_SECRET' in os.environ",
     ),
-    wrong(
+    seeks(
         "secret from /proc",
         "import glob\n"
         "for p in glob.glob('/proc/[0-9]*/environ'):\n"
-        "    try: text = open(p, 'rb').read()\n"
-        "    except OSError: continue\n"
-        "    assert b'the-secret' not in text",
+        "    try: found = found or b'the-secret' in open(p, 'rb').read()\n"
+        "    except OSError: continue",
     ),
-    wrong(
+    seeks(
         "grader's memory read",
-        "import os\nfor p in (os.getppid(), 1):\n"
-        "    try: open(f'/proc/{p}/mem', 'rb').read(1); raise SystemError\n"
-        "    except OSError: pass",
+        "import os\nfor p in {os.getppid(), 1}:\n    try:\n"
+        "        start = int(open(f'/proc/{p}/maps').read().split('-')[0], 16)\n"
+        "        with open(f'/proc/{p}/mem', 'rb') as memory:\n"
+        "            memory.seek(start); found = found or len(memory.read(1)) == 1\n"
+        "    except (OSError, ValueError): pass",
     ),
     # -- Changing the world -----------------------------------------------------------
     wrong(
         "IPython startup file in HOME",
         "import os, pathlib\n"
         "d = pathlib.Path.home() / '.ipython/profile_default/startup'\n"
-        "d.mkdir(parents=True, exist_ok=True)\n(d / '0.py').write_text('double = 1')",
+        "d.mkdir(parents=True, exist_ok=True)\n"
+        f"(d / '0.py').write_text({TRANSFORM!r})",
+    ),
+    seeks(
+        "file put beside the packages",
+        "import torch, pathlib\n"
+        "p = pathlib.Path(torch.__file__).parents[1] / 'hostile_case.pth'\n"
+        "try: p.write_text('x'); p.unlink(); found = True\nexcept OSError: pass",
     ),
     wrong(
-        "sitecustomize beside the packages",
-        "import torch, pathlib\n"
-        "p = pathlib.Path(torch.__file__).parents[1] / 'sitecustomize.py'\n"
-        "try: p.write_text('x'); p.unlink(); wrote = True\nexcept OSError: wrote = False\n"
-        "assert not wrote",
+        "gradebook rewritten",
+        "import glob, sqlite3\n"
+        "for p in ('../../../gradebook.db', 'DECOY/gradebook.db'):\n"
+        "    try:\n        db = sqlite3.connect(f'file:{p}?mode=rw', uri=True)\n"
+        "        db.execute('UPDATE grade SET manual_score = 2'); db.commit()\n"
+        "    except sqlite3.Error: pass",
+    ),
+    wrong(
+        "next student's answers overwritten",
+        "import glob\nfor p in glob.glob('../../../submitted/b-*/*/*.ipynb'):\n"
+        "    text = open(p).read().replace('return weights @ value', 'return 0')\n"
+        "    open(p, 'w').write(text)",
     ),
     wrong(
         "everything deleted",
@@ -185,21 +312,24 @@ CASES = [
         "import os\nos.symlink('/etc/passwd', 'link')\n"
         "os.symlink('/', 'root')\ntry: os.mkfifo('fifo')\nexcept OSError: pass",
     ),
-    wrong(
+    seeks(
         "TCP to loopback",
-        "import socket\ntry:\n"
-        "    s = socket.socket(); s.settimeout(1); s.connect(('127.0.0.1', 22)); raise SystemError\n"
-        "except (OSError, TimeoutError): pass",
+        "import errno, socket\ntry:\n"
+        "    with socket.socket() as s:\n"
+        "        found = s.connect_ex(('127.0.0.1', 9)) in (0, errno.ECONNREFUSED)\n"
+        "except OSError: pass",
     ),
-    wrong(
+    seeks(
         "a server of its own",
         "import socket\ntry:\n"
-        "    s = socket.socket(); s.bind(('0.0.0.0', 0)); s.listen()\nexcept OSError: pass",
+        "    s = socket.socket(); s.bind(('0.0.0.0', 0)); s.listen(); found = True\n"
+        "except OSError: pass",
     ),
-    wrong(
+    seeks(
         "Unix socket of another",
-        "import socket, glob\nfor p in glob.glob('/tmp/**/*sock*')[:5]:\n"
-        "    try: socket.socket(socket.AF_UNIX).connect(p)\n    except OSError: pass",
+        "import socket\nfor name in ('DECOY/socket', '\\0DECOY'):\n"
+        "    try: socket.socket(socket.AF_UNIX).connect(name); found = True\n"
+        "    except OSError: pass",
     ),
     wrong(
         "signals to the grader",

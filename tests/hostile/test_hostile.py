@@ -1,59 +1,13 @@
 """Each hostile case gets exactly its mark, harms nobody, and leaves nothing behind."""
 
-import shutil
+import socket
 import time
 from pathlib import Path
 
-import nbformat
 import pytest
 
-from lmlib.grading import batch, examiner
-from lmlib.grading.intake import Submission
-from tests.hostile.cases import CASES, RIGHT
-
-LIMITS = examiner.Limits(cell=2.0, test=4.0, notebook=60.0)
-MEAN = "def mean(x): return x.sum() / x.numel()"
-WEIGHTED_SUM = "def weighted_sum(weights, value): return weights @ value"
-ANSWERS = ("answer0", "answer1", "answer2")
-TESTS = (
-    "assert double(2) == 4\n"
-    "assert torch.equal(double(torch.ones(2)), torch.full((2,), 2.0))\n"
-    "### BEGIN HIDDEN TESTS\n"
-    "assert double(21) == 42\n"
-    "### END HIDDEN TESTS",
-    "assert torch.allclose(mean(torch.tensor([1.0, 5.0])), torch.tensor(3.0))",
-    "check('3.1/weighted_sum', weighted_sum)\n"
-    "### BEGIN HIDDEN TESTS\n"
-    "check('3.1/weighted_sum', weighted_sum, hidden=True)\n"
-    "### END HIDDEN TESTS",
-)
-
-
-def notebook(*answers: str) -> nbformat.NotebookNode:
-    def cell(source, name, **flags):
-        made = nbformat.v4.new_code_cell(source, id=name)
-        defaults = {"grade": False, "solution": False, "locked": True}
-        made.metadata.nbgrader = nbformat.NotebookNode(
-            {"grade_id": name, "schema_version": 3, **defaults, **flags}
-        )
-        return made
-
-    cells = [cell("import torch\nfrom lmlib.grading import check", "given")]
-    for i, (answer, test, points) in enumerate(
-        zip(answers, TESTS, (1, 1, 2), strict=True)
-    ):
-        cells.append(cell(answer, f"answer{i}", solution=True, locked=False))
-        cells.append(cell(test, f"test{i}", grade=True, points=points))
-    return nbformat.v4.new_notebook(cells=cells)
-
-
-def submission(name: str, code: str) -> Submission:
-    return Submission(
-        student=name,
-        assignment="hostile",
-        notebook=notebook(code, MEAN, WEIGHTED_SUM),
-        digest=name,
-    )
+from tests.hostile import course
+from tests.hostile.cases import CASES
 
 
 def processes() -> set[int]:
@@ -62,37 +16,22 @@ def processes() -> set[int]:
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
-    """All cases and an honest neighbour after every tenth, in one run of the grader."""
+    """All cases and their honest neighbours, in one run of the grader."""
     folder = tmp_path_factory.mktemp("hostile")
     scratch = folder / "tmp"
     scratch.mkdir()
-    decoy = folder / "decoy"
-    decoy.mkdir()
-    (decoy / "solution.py").write_text("print('read')")
-    before, used = processes(), shutil.disk_usage("/").used
-    class_ = []
-    for number, case in enumerate(CASES):
-        class_.append(submission(case.name, case.code.replace("DECOY", str(decoy))))
-        if number % 10 == 9:
-            class_.append(submission(f"honest {number}", RIGHT))
+    before = processes()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LMLIB_COURSE_SECRET", "the-secret")
         patch.setattr("tempfile.tempdir", str(scratch))
-        records = batch.grade(
-            class_,
-            notebook(RIGHT, MEAN, WEIGHTED_SUM),
-            folder / "records",
-            jobs=2,
-            limits=LIMITS,
-        )
+        records = course.grade(folder)
     time.sleep(0.2)
     left = {
         "processes": sorted(_names(processes() - before)),
         "files": sorted(str(p) for p in scratch.iterdir()),
-        "decoy": (decoy / "solution.py").exists(),
-        "bytes": shutil.disk_usage("/").used - used,
+        "decoy": course.intact(folder / "decoy"),
+        "bytes": sum(path.stat().st_size for path in folder.rglob("*")),
     }
-    return {record.student: record for record in records}, left
+    return records, left
 
 
 def _names(pids: set[int]) -> set[str]:
@@ -127,8 +66,18 @@ def test_no_process_and_no_file_is_left(graded):
     assert graded[1]["processes"] == []
     assert graded[1]["files"] == []
     assert graded[1]["decoy"]
-    assert graded[1]["bytes"] < 64 << 20
+    assert graded[1]["bytes"] < 4 << 20
 
 
 def test_there_are_at_least_eighty_cases_with_names_of_their_own():
     assert len({case.name for case in CASES}) == len(CASES) >= 80
+
+
+def test_decoy_can_be_stolen_by_who_is_not_confined(tmp_path):
+    with course.decoy(tmp_path / "decoy") as decoy:
+        for name in (f"{decoy}/socket", f"\0{decoy}"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(name)
+        assert course.intact(decoy)
+        (decoy / "solution.py").write_text("")
+        assert not course.intact(decoy)
