@@ -230,7 +230,16 @@ def live(control: socket.socket) -> None:
         dying = [pid for pid in dying if _is_left(pid)]
         if operation == "fork":
             (file,) = socket.recv_fds(control, 1, 1)[1]
-            copy = Copy(control, file, notebook)
+            try:
+                copy = Copy(control, file, notebook)
+            except (
+                OSError
+            ):  # full of children: the last copy's place is about to be free
+                for pid in dying:
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(pid, 0)
+                dying = []
+                copy = Copy(control, file, notebook)
             continue
         if operation == "run":
             result: Any = notebook.run(*arguments)
