@@ -24,20 +24,16 @@ or extra credit, the cell is marked again only if the automatic score or the ans
 no longer the one that they saw.
 """
 
-import contextlib
 import html
 import math
-import multiprocessing
 import os
-import signal
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -145,55 +141,6 @@ def write_records(
                 written.append(record.student)
             deadline = time.monotonic() + patience
     return problems
-
-
-class Writer:
-    """Writes records in a process of its own, while others are still being graded.
-
-    Parameters:
-        course: as for `write_records`.
-    """
-
-    def __init__(self, course: Path) -> None:
-        context = multiprocessing.get_context("fork")
-        self._connection, theirs = context.Pipe()
-        arguments = (course, theirs, self._connection)
-        self.process = context.Process(
-            target=_write_arriving, args=arguments, daemon=True
-        )
-        self.process.start()
-        theirs.close()
-
-    def write(self, record: Record) -> None:
-        with contextlib.suppress(BrokenPipeError):  # `finish` tells why
-            self._connection.send(record.to_json())
-
-    def finish(self) -> list[str]:
-        """Wait until all is written; what `write_records` returns or raises."""
-        with contextlib.suppress(BrokenPipeError):
-            self._connection.send(None)
-        try:
-            problems, error = self._connection.recv()
-        except (EOFError, OSError):
-            raise GradebookError(
-                "The process that writes the gradebook has ended. The records are "
-                "safe; run this again to write them."
-            ) from None
-        if error:
-            raise GradebookError(error)
-        return list(problems)
-
-
-def _write_arriving(course: Path, connection: Connection, other: Connection) -> None:
-    other.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the one that grades
-    arriving = map(Record.from_json, iter(connection.recv, None))
-    try:
-        connection.send((write_records(course, arriving), ""))
-    except EOFError:
-        return  # nobody waits for an answer
-    except Exception as error:
-        connection.send(([], str(error) or type(error).__name__))
 
 
 @dataclass(frozen=True)
@@ -506,9 +453,7 @@ def outputs(result: CellResult) -> list[NotebookNode]:
         value = float(result.points)
         assert math.isfinite(value)
         shows = {"data": {"text/plain": repr(value)}, "metadata": {}}
-        made.append(
-            {"output_type": "execute_result", **shows, "execution_count": None}
-        )
+        made.append({"output_type": "execute_result", **shows, "execution_count": None})
     return [nbformat.from_dict(output) for output in made]
 
 
