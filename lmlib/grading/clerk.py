@@ -5,6 +5,7 @@ get ready at the same time, and an examiner is forked from a smaller process.
 """
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -130,6 +131,8 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
 
     from lmlib.grading import gradebook, report
 
+    gc.freeze()  # what has been imported is not looked at in every collection
+    gc.enable()  # which may have been put off for the start
     told: list[str] = []
 
     def arriving() -> Iterator[Record]:

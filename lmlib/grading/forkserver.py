@@ -26,6 +26,8 @@ from typing import NoReturn, TypeVar
 from lmlib.grading import doctor, kernel, sandbox
 
 ENVIRONMENT = {
+    # Much of the heap lies in large pages from the start: see `use_large_pages`.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
