@@ -75,7 +75,7 @@ def test_page_that_cannot_be_written_keeps_no_mark_out(course):
     (course / "graded").write_text("in the way", encoding="utf-8")
     clerk = clerk_of(course)
     clerk.write(small())
-    with pytest.raises(RuntimeError, match="no feedback page for s01: .*directory"):
+    with pytest.raises(RuntimeError, match=r"no feedback page for s01: .*directory"):
         clerk.finish()
     assert list(contents(course)) == ["s01"]
 
