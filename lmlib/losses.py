@@ -52,8 +52,7 @@ def cross_entropy(
             `label_smoothing` is not between 0 and 1.
     """
     _check_targets(logits, targets, ignore_index)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be in 0 … 1, got {label_smoothing}")
+    _check_smoothing(label_smoothing)
     counted = targets != ignore_index
     # Not logsumexp(logits) − logits[target]: at logits of 10,000 the difference of two
     # large float32 numbers has an error of 0.001.
@@ -80,6 +79,7 @@ def cross_entropy_gradient(
     number of targets.
     """
     _check_targets(logits, targets, ignore_index)
+    _check_smoothing(label_smoothing)
     counted = targets != ignore_index
     n_classes = logits.shape[-1]
     p = _at_least_float32(logits).softmax(dim=-1)
@@ -211,19 +211,21 @@ def kl_divergence(
     KL(t ‖ s) = Σ t·(log t − log s), what it costs to code what t emits with the code
     of s, above the least. The gradient of softmax(z/T) shrinks like 1/T², so that T²
     keeps the weight of this loss against others at any T (Hinton et al. 2015,
-    section 2). No gradient flows to the teacher.
+    section 2). No gradient flows to the teacher. A class that it rules out (a logit of
+    −∞) costs nothing, whatever the student says: 0·log 0 is 0.
 
     "mean" is over distributions: what PyTorch calls "batchmean", on rows flattened to
     two dimensions. Its "mean" divides by the number of classes as well.
 
     Raises:
-        ValueError: the shapes differ, or the temperature is not positive.
+        ValueError: the shapes differ, or the temperature is not positive and finite.
     """
     _check_divergence(logits, teacher_logits, temperature)
     log_s = (_at_least_float32(logits) / temperature).log_softmax(dim=-1)
     teacher = _at_least_float32(teacher_logits.detach())
     log_t = (teacher / temperature).log_softmax(dim=-1)
-    losses = temperature**2 * (log_t.exp() * (log_t - log_s)).sum(dim=-1)
+    above = (log_t - log_s).masked_fill(log_t == -math.inf, 0.0)
+    losses = temperature**2 * (log_t.exp() * above).sum(dim=-1)
     return _reduce(losses, None, reduction)
 
 
@@ -322,6 +324,8 @@ def _check_targets(scores: Tensor, targets: Tensor, ignore_index: int) -> None:
             "there must be one target per row of classes; got targets "
             f"{tuple(targets.shape)}, scores {tuple(scores.shape)}"
         )
+    if targets.is_floating_point():
+        raise ValueError(f"targets must be the numbers of classes, got {targets.dtype}")
     if not _values_are_free(targets):
         return
     n_classes = scores.shape[-1]
@@ -331,6 +335,11 @@ def _check_targets(scores: Tensor, targets: Tensor, ignore_index: int) -> None:
             f"targets must be in 0 … {n_classes - 1}, or {ignore_index} to be ignored; "
             f"got {int(targets[wrong][0])}"
         )
+
+
+def _check_smoothing(label_smoothing: float) -> None:
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be in 0 … 1, got {label_smoothing}")
 
 
 def _check_binary(scores: Tensor, targets: Tensor) -> None:
@@ -372,8 +381,8 @@ def _check_divergence(student: Tensor, teacher: Tensor, temperature: float) -> N
             "logits and teacher_logits must have the same shape; got "
             f"{tuple(student.shape)} and {tuple(teacher.shape)}"
         )
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be positive and finite, got {temperature}")
 
 
 def _check_positive(n: int, name: str) -> None:

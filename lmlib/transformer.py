@@ -11,6 +11,7 @@ al. (2020) for the place of the norms; Shazeer (2020) for gated feed-forward lay
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 import torch
@@ -84,6 +85,7 @@ class TransformerConfig:
         init_std: of the normal distribution that weights start from.
 
     Raises:
+        TypeError: a size that is no whole number.
         ValueError: a field out of its range, or fields that contradict each other.
     """
 
@@ -120,7 +122,12 @@ class TransformerConfig:
         sizes = ("vocab_size", "d_model", "n_layers", "n_heads", "max_len", "n_buckets")
         optional = ("max_distance", "d_ff", "d_head", "d_embedding", "n_groups")
         for name in (*sizes, *optional):
-            if (value := getattr(self, name)) is not None and value < 1:
+            value = getattr(self, name)
+            if value is None and name in optional:
+                continue
+            if not isinstance(value, Integral):
+                raise TypeError(f"{name} must be a whole number, got {value!r}")
+            if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if self.d_head is None and self.d_model % self.n_heads:
             raise ValueError(
@@ -532,11 +539,27 @@ class Transformer(nn.Module):
             return_all: return hidden states and attention weights of all layers.
 
         Raises:
+            TypeError: a mask that is not boolean, or token_ids that are no integers.
             ValueError: a sequence longer than the table of positions, a shape that
-                does not fit, or an argument that this configuration has no use for.
+                does not fit, an argument that this configuration has no use for, or
+                (on a CPU: a GPU would have to wait for it) an id out of its range.
         """
         self._check(token_ids, attention_mask, document_ids, memory, cache)
+        _check_masks(attention_mask, memory, memory_mask)
+        for name, ids in (
+            ("segment_ids", segment_ids),
+            ("position_ids", position_ids),
+            ("document_ids", document_ids),
+        ):
+            if ids is not None and ids.shape != token_ids.shape:
+                raise ValueError(
+                    f"{name} must have the shape of token_ids, "
+                    f"{tuple(token_ids.shape)}; got {tuple(ids.shape)}"
+                )
         config = self.config
+        _check_range("token_ids", token_ids, config.vocab_size)
+        _check_range("segment_ids", segment_ids, config.n_segments or None)
+        _check_range("position_ids", position_ids, config.longest)
         past = 0 if cache is None else cache.length
         x = self.embeddings(token_ids, segment_ids, position_ids, past)
         mask = self.mask(token_ids, attention_mask, document_ids, past)
@@ -612,6 +635,12 @@ class Transformer(nn.Module):
         cache: Cache | None,
     ) -> None:
         config = self.config
+        if token_ids.ndim != 2:
+            raise ValueError(
+                f"token_ids must be [batch, length], got {tuple(token_ids.shape)}"
+            )
+        if token_ids.is_floating_point() or token_ids.dtype == torch.bool:
+            raise TypeError(f"token_ids must be integers, got {token_ids.dtype}")
         batch, length = token_ids.shape
         total = length + (0 if cache is None else cache.length)
         if config.longest is not None and total > config.longest:
@@ -628,10 +657,53 @@ class Transformer(nn.Module):
             raise ValueError(
                 "memory must be given to a model with cross_attention, and to no other"
             )
+        if memory is not None and (
+            memory.ndim != 3 or memory.shape[::2] != (batch, config.d_model)
+        ):
+            raise ValueError(
+                f"memory must be [batch, length, d_model] with batch = {batch} and "
+                f"d_model = {config.d_model}, got {tuple(memory.shape)}"
+            )
         if cache is not None and not config.causal:
             raise ValueError("cache is for causal models: others see the future too")
         if cache is not None and document_ids is not None:
             raise ValueError("cache and document_ids cannot be combined")
+
+
+def _check_masks(
+    attention_mask: Tensor | None, memory: Tensor | None, memory_mask: Tensor | None
+) -> None:
+    for name, mask in (
+        ("attention_mask", attention_mask),
+        ("memory_mask", memory_mask),
+    ):
+        # Zeros and ones as floats would be added to the scores: wrong, but no error.
+        if mask is not None and mask.dtype != torch.bool:
+            raise TypeError(
+                f"{name} must be boolean (True is a token, False is padding), got "
+                f"{mask.dtype}; a mask of 0 and 1 needs .bool()"
+            )
+    if memory_mask is None:
+        return
+    expected = None if memory is None else memory.shape[:2]
+    if memory_mask.shape != expected:
+        raise ValueError(
+            "memory_mask must have the batch and length of memory, "
+            f"{None if expected is None else tuple(expected)}; got "
+            f"{tuple(memory_mask.shape)}"
+        )
+
+
+def _check_range(name: str, ids: Tensor | None, end: int | None) -> None:
+    if ids is None or end is None or not ids.numel():
+        return
+    if ids.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    least, most = (int(value) for value in ids.aminmax())
+    if least < 0 or most >= end:
+        raise ValueError(
+            f"{name} must be in 0 … {end - 1}, got {least if least < 0 else most}"
+        )
 
 
 def initialise(module: nn.Module, config: TransformerConfig) -> None:

@@ -301,6 +301,22 @@ def test_gradient_of_divergence_by_hand(device, temperature):
     torch.testing.assert_close(by_hand, automatic, **EXACT)
 
 
+def test_a_class_that_the_teacher_rules_out_costs_nothing():
+    ruled_out, even = torch.tensor([[0.0, -math.inf]]), torch.zeros(1, 2)
+    student = even.clone().requires_grad_()
+    loss = kl_divergence(student, ruled_out)
+    assert loss.item() == pytest.approx(math.log(2))  # a certain one of two, at 50 %
+    loss.backward()
+    torch.testing.assert_close(student.grad, torch.tensor([[-0.5, 0.5]]))
+    student = ruled_out.clone().requires_grad_()
+    loss = kl_divergence(student, ruled_out)
+    loss.backward()
+    assert loss.item() == 0
+    assert student.grad.tolist() == [[0, 0]]
+    # What the student rules out and the teacher does not is infinitely wrong.
+    assert kl_divergence(ruled_out, even).item() == math.inf
+
+
 def test_no_gradient_flows_to_the_teacher():
     student, teacher = scores(2, 3).requires_grad_(), scores(2, 3).requires_grad_()
     kl_divergence(student, teacher).backward()
@@ -514,6 +530,14 @@ def test_a_target_that_is_no_class_is_refused(loss, wrong):
 
 
 @pytest.mark.usefixtures("no_runtime_types")
+@pytest.mark.parametrize("loss", [cross_entropy, cross_entropy_gradient])
+def test_probabilities_are_no_targets(loss):
+    # 0.7 would be rounded down to class 0.
+    with pytest.raises(ValueError, match=r"numbers of classes, got torch\.float32"):
+        loss(scores(2, 4), torch.tensor([0.7, 1.0]))
+
+
+@pytest.mark.usefixtures("no_runtime_types")
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="one target per row"):
         cross_entropy(scores(2, 4), torch.zeros(4, dtype=torch.long))
@@ -541,7 +565,9 @@ def test_what_is_no_probability_is_refused():
 def test_numbers_out_of_range_are_refused():
     with pytest.raises(ValueError, match="label_smoothing"):
         cross_entropy(scores(1, 4), torch.tensor([0]), label_smoothing=1.5)
-    for temperature in (0.0, -1.0, math.nan):
+    with pytest.raises(ValueError, match="label_smoothing"):
+        cross_entropy_gradient(scores(1, 4), torch.tensor([0]), label_smoothing=-0.1)
+    for temperature in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="temperature"):
             kl_divergence(scores(1, 4), scores(1, 4), temperature=temperature)
     with pytest.raises(ValueError, match="n_bytes"):

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -439,6 +440,15 @@ def test_config_says_what_is_wrong(change, message, no_runtime_types):
         replace(ENCODER, **change)
 
 
+@pytest.mark.parametrize("value", [24.0, "24", None])
+def test_sizes_are_whole_numbers(value, no_runtime_types):
+    with pytest.raises(
+        TypeError, match=rf"d_model must be a whole number, got .?{value}"
+    ):
+        replace(ENCODER, d_model=value)
+    assert replace(ENCODER, d_model=np.int64(48)).attention_size == 48
+
+
 IDS = torch.zeros(2, 5, dtype=torch.long)
 
 
@@ -450,6 +460,37 @@ IDS = torch.zeros(2, 5, dtype=torch.long)
             replace(ENCODER, pad_id=1),
             {"token_ids": IDS.repeat(1, 7)[:, :31]},
             "at most 30 positions",
+        ),
+        (ENCODER, {"token_ids": IDS[0]}, r"must be \[batch, length\], got \(5,\)"),
+        (ENCODER, {"token_ids": IDS + 37}, "token_ids must be in 0 … 36, got 37"),
+        (ENCODER, {"token_ids": IDS - 1}, "token_ids must be in 0 … 36, got -1"),
+        (ENCODER, {"position_ids": IDS + 32}, "position_ids must be in 0 … 31, got 32"),
+        (
+            replace(ENCODER, pad_id=1),
+            {"position_ids": IDS + 30},
+            "position_ids must be in 0 … 29, got 30",
+        ),
+        (
+            replace(ENCODER, n_segments=2),
+            {"segment_ids": IDS + 2},
+            "segment_ids must be in 0 … 1, got 2",
+        ),
+        (ENCODER, {"position_ids": IDS[:1]}, "position_ids must have the shape of tok"),
+        (ENCODER, {"document_ids": IDS[:, :4]}, "document_ids must have the shape of"),
+        (
+            replace(ENCODER, n_segments=2),
+            {"segment_ids": IDS[:1]},
+            "segment_ids must have the shape of token_ids",
+        ),
+        (
+            replace(DECODER, cross_attention=True),
+            {"memory": torch.zeros(1, 3, 24)},
+            r"memory must be .* batch = 2 and d_model = 24, got \(1, 3, 24\)",
+        ),
+        (
+            replace(DECODER, cross_attention=True),
+            {"memory": torch.zeros(2, 3, 24), "memory_mask": IDS[:, :1].bool()},
+            r"memory_mask must have .*\(2, 3\); got \(2, 1\)",
         ),
         (ENCODER, {"attention_mask": IDS[:, :4].bool()}, "attention_mask must have"),
         (ENCODER, {"segment_ids": IDS}, "n_segments = 0"),
@@ -463,3 +504,21 @@ def test_forward_says_what_is_wrong(config, arguments, message, no_runtime_types
     model = make(config)
     with pytest.raises(ValueError, match=message):
         model(**({"token_ids": IDS} | arguments))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_masks_of_zeros_and_ones_are_refused(dtype, no_runtime_types):
+    """A float mask used to be added to the scores: padding was seen, without error."""
+    mask = torch.ones(2, 5, dtype=dtype)
+    with pytest.raises(TypeError, match=r"attention_mask must be boolean.*\.bool\(\)"):
+        make(ENCODER)(IDS, mask)
+    model = make(replace(DECODER, cross_attention=True))
+    with pytest.raises(TypeError, match="memory_mask must be boolean"):
+        model(IDS, memory=torch.zeros(2, 5, 24), memory_mask=mask)
+
+
+def test_token_ids_that_are_no_integers_are_refused(no_runtime_types):
+    with pytest.raises(
+        TypeError, match=r"token_ids must be integers, got torch\.float"
+    ):
+        make(ENCODER)(IDS.float())

@@ -15,7 +15,7 @@ from lmlib.data.public import TEXTS, public_documents
 from lmlib.data.sentences import split_sentences
 from lmlib.data.tokenizers import Tokenizer
 
-_FORMAT = 1  # of cached corpora; to be raised when sentences are cut differently
+_FORMAT = 2  # of cached corpora; to be raised when sentences are cut differently
 _AT_ONCE = 4_000_000  # characters tokenized in one call, which bounds memory
 
 
@@ -39,10 +39,10 @@ def load_documents(
         return installed_documents(split, sources=[str(name)])
     if name in TEXTS:
         return public_documents(str(name), split)
-    if not Path(name).expanduser().exists():
+    if name == "" or not Path(name).expanduser().exists():
         known = ", ".join(["installed", *SOURCES, *TEXTS])
         raise FileNotFoundError(
-            f"{name} is neither a file or folder nor one of {known}"
+            f"{str(name)!r} is neither a file or folder nor one of {known}"
         )
     return select(read_files(name, unit=unit), split)
 
@@ -114,7 +114,7 @@ def _groups(documents: Sequence[Document]) -> list[list[Document]]:
     groups: list[list[Document]] = []
     room = 0
     for document in documents:
-        if len(document.text) > room:
+        if not groups or len(document.text) > room:
             groups.append([])
             room = _AT_ONCE
         groups[-1].append(document)

@@ -151,10 +151,12 @@ def fetch(name: str) -> Path:
             if wrong := _wrong(wanted, path.read_bytes()):
                 raise ValueError(f"{path}, in the folder LMLIB_DATA, {wrong}")
             return path
+    failures = [f"{mirror}, the folder LMLIB_DATA, has no such file"] if mirror else []
     path = cache_folder() / "public" / name
-    if path.is_file() and not _wrong(wanted, path.read_bytes()):
-        return path
-    failures = []
+    if path.is_file():
+        if not (wrong := _wrong(wanted, path.read_bytes())):
+            return path
+        failures.append(f"{path} {wrong}")
     for url in wanted.urls:
         try:
             data = _download(url, wanted.size)

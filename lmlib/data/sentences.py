@@ -34,7 +34,8 @@ _STARTERS = _words(
 )
 _CLOSERS = "\"'’”)\\]»`*_"
 _STOP = re.compile(
-    rf"(?P<latin>[.!?]+)[{_CLOSERS}]*(?=\s)"
+    # Beginning at the first of many stops alone, or a row of n dots takes n² steps.
+    rf"(?<![.!?])(?P<latin>[.!?]+)[{_CLOSERS}]*(?=\s)"
     r"|[。！？｡]+[!?！？。]*[”’」』）》】〉\")]*"
 )
 _BEFORE = re.compile(r"[^\s(\[{\"'“‘`—]*\Z")
@@ -117,13 +118,14 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if match["latin"] != ".":
         return True
-    line = text.rfind("\n", start, match.start()) + 1
-    line = max(line, start)
-    if _ENUMERATOR.match(text[line : match.start() + 1]):
+    # Whatever can make a difference is near, and a text may be a single line.
+    near = max(start, match.start() - 40)
+    line = text.rfind("\n", near, match.start()) + 1 or near
+    if _ENUMERATOR.match(text, line, match.start() + 1):
         return False
     if match.end() > match.start() + 1:  # a quote or bracket was closed
         return True
-    found = _BEFORE.search(text, max(line, match.start() - 40), match.start())
+    found = _BEFORE.search(text, line, match.start())
     token = found[0] if found else ""
     lowered = token.lower()
     if lowered in _ABBREVIATIONS:

@@ -34,14 +34,17 @@ def load(
     """The model in `folder`, in evaluation mode, with the heads that it holds.
 
     Checkpoints of the backbone alone (`BertModel`) and old names of norms (`gamma`,
-    `beta`) are understood. One tensor at a time is in memory twice.
+    `beta`) are understood. Half-precision weights become `dtype` like all others. One
+    tensor at a time is in memory twice.
 
     Raises:
         FileNotFoundError: no config.json, or no weights.
         ValueError: a model type or option that lmlib does not have; weights missing,
-            too many, or of another shape; a pickle; a damaged file.
+            too many, quantized, or of another shape; a pickle; a damaged file.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ValueError(f"folder must be a checkpoint's folder, got the file {folder}")
     settings = _read_json(folder / "config.json")
     family = settings.get("model_type")
     if family not in FAMILIES:
@@ -110,12 +113,15 @@ def save(
 
 # -- Files ----------------------------------------------------------------------------
 
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+_LFS_POINTER = b"version https://git-lfs"
+
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} does not exist: a checkpoint is a folder with config.json and "
-            "model.safetensors"
+            f"{path} does not exist: a checkpoint is a local folder with config.json "
+            "and model.safetensors (lmlib downloads none)"
         )
     try:
         content = json.loads(path.read_text())
@@ -134,12 +140,13 @@ def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tens
         weight_map = _read_json(index).get("weight_map")
         if not isinstance(weight_map, dict):
             raise ValueError(f"{index} must have a weight_map from names to files")
-        names = sorted(set(weight_map.values()))
-    elif list(folder.glob("*.bin")):
+        names = sorted({str(name) for name in weight_map.values()})
+    elif pickles := sorted(f.name for f in folder.iterdir() if f.suffix in _PICKLES):
         raise ValueError(
-            f"{folder} holds pytorch_model.bin, a pickle, which lmlib does not read: "
-            "unpickling can run any code that its author put in. If you trust the "
-            "author, convert it once, where transformers is installed: "
+            f"{folder} has no model.safetensors, but {', '.join(pickles[:3])}: "
+            f"{'a pickle' if len(pickles) == 1 else 'pickles'}, which lmlib does not "
+            "read: unpickling can run any code that its author put in. If you trust "
+            "the author, convert it once, where transformers is installed: "
             "AutoModelForPreTraining.from_pretrained(folder).save_pretrained(folder)"
         )
     else:
@@ -150,6 +157,12 @@ def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tens
     for name in names:
         if Path(name).name != name or not (folder / name).is_file():
             raise ValueError(f"the index names {name!r}, which is not in {folder}")
+        with (folder / name).open("rb") as start:
+            if start.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                raise ValueError(
+                    f"{folder / name} is a pointer that Git LFS left in place of the "
+                    "file: install git-lfs, and run 'git lfs pull' in the folder"
+                )
         try:
             file = stack.enter_context(safe_open(folder / name, framework="pt"))
         except SafetensorError as error:
@@ -221,6 +234,12 @@ def _assign(
     shapes = [tuple(part.shape) for part in parts]
     if len(parts) > 1 and len(set(shapes)) > 1:
         raise ValueError(f"{', '.join(weight.theirs)} differ in shape: {shapes}")
+    for stored, part in zip(weight.theirs, parts, strict=True):
+        if not part.is_floating_point() or part.element_size() < 2:
+            raise ValueError(
+                f"{stored} is stored as {part.dtype}, a quantized checkpoint, which "
+                "lmlib does not read: take the one in float32, float16 or bfloat16"
+            )
     whole = torch.cat(parts) if len(parts) > 1 else parts[0]
     if whole.shape != expected:
         raise ValueError(

@@ -135,7 +135,8 @@ class MaskedLM:
     ) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, got {share}")
-        if min(mask_share, random_share) < 0 or mask_share + random_share > 1 + 1e-9:
+        shares = (mask_share, random_share)
+        if not (min(shares) >= 0 and sum(shares) <= 1 + 1e-9):  # nor NaN
             raise ValueError(
                 "mask_share and random_share must not be negative nor add to more than "
                 f"1, got {mask_share} and {random_share}"

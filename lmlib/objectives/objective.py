@@ -123,5 +123,11 @@ class Use(IntEnum):
 def generator(
     seed: int, step: int, use: Use = Use.ROWS, *, evaluation: bool = False
 ) -> np.random.Generator:
-    """The random numbers for one use in one step: `default_rng([seed, step, …])`."""
+    """The random numbers for one use in one step: `default_rng([seed, step, …])`.
+
+    Raises:
+        ValueError: a negative seed.
+    """
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
     return np.random.default_rng([seed, step, use, evaluation])

@@ -133,8 +133,8 @@ class SpanCorruption:
         mean_length: of a span of noise, in tokens.
 
     Raises:
-        ValueError: too few sentinels, sentinels in the text, a share or length out of
-            range.
+        ValueError: too few sentinels, sentinels in the text or among the special
+            tokens, a share or length out of range.
     """
 
     def __init__(
@@ -162,6 +162,8 @@ class SpanCorruption:
             raise ValueError("sentinels must differ from each other")
         if np.isin(corpus.tokens, self.sentinels).any():
             raise ValueError("sentinels must not occur in the text")
+        if taken := sorted(set(self.sentinels.tolist()) & set(special.ids)):
+            raise ValueError(f"sentinels must not be special tokens, got {taken}")
         self.n_tokens = self._tokens_of_a_row()
         _, n_spans = self._noise_and_spans(self.n_tokens)
         if n_spans > len(self.sentinels):

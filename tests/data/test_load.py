@@ -88,6 +88,14 @@ def test_documents_without_tokens_are_left_out():
         encode_documents([DOCUMENTS[1], DOCUMENTS[3]], wordpiece)
 
 
+def test_texts_without_a_character_are_left_out():
+    documents = [Document(""), Document("a"), Document("")]
+    assert encode_documents(documents, ByteTokenizer()).tokens.tolist() == [97]
+    for nothing in ([], [Document("")]):
+        with pytest.raises(ValueError, match=f"{len(nothing)} documents hold no token"):
+            encode_documents(nothing, ByteTokenizer())
+
+
 def test_encoding_in_groups_changes_nothing(bpe, monkeypatch):
     at_once = encode_documents(DOCUMENTS * 5, bpe)
     monkeypatch.setattr(load, "_AT_ONCE", 70)
@@ -150,5 +158,6 @@ def test_names_are_sources_texts_and_paths(monkeypatch, tmp_path):
         (("train",), {"sources": ["numpy"]}),
         ("analects", "valid"),
     ]
-    with pytest.raises(FileNotFoundError, match="neither a file or folder nor one of"):
-        load_documents("nowhere")
+    for name in ("nowhere", ""):  # no name is not the current folder
+        with pytest.raises(FileNotFoundError, match=f"'{name}' is neither a file or f"):
+            load_documents(name)

@@ -134,12 +134,22 @@ def test_only_https(table, server, monkeypatch):
     assert {url.partition("//")[0] for url in urls if "127" not in url} == {"https:"}
 
 
-def test_without_a_server_the_error_says_what_to_do(table, monkeypatch):
+def test_without_a_server_the_error_says_what_to_do(table, tmp_path, monkeypatch):
     table("/data")
     gone = PublicFile(3, "0" * 64, ("http://127.0.0.1:9/x",), "-")
     monkeypatch.setitem(FILES, "x.bin", gone)
     with pytest.raises(DataUnavailableError, match=r"put it at .*x\.bin"):
         fetch("x.bin")
+    # It also says what is wrong with what is there.
+    mirror, cached = tmp_path / "mirror", tmp_path / "cache" / "public" / "x.bin"
+    monkeypatch.setenv("LMLIB_DATA", str(mirror))
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"cut short")
+    with pytest.raises(DataUnavailableError) as caught:
+        fetch("x.bin")
+    message = str(caught.value)
+    assert f"{mirror}, the folder LMLIB_DATA, has no such file" in message
+    assert f"{cached} has 9 bytes, expected 3" in message
 
 
 def test_the_mirror_comes_first_and_must_be_right(table, server, tmp_path, monkeypatch):

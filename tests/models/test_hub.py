@@ -189,18 +189,34 @@ def test_t5_v1_1_as_transformers_makes_it(tmp_path):
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_shards(tmp_path):
-    reference, _ = pairs.both("BERT", tmp_path / "whole")
-    reference.save_pretrained(tmp_path / "shards", max_shard_size="20KB")
-    assert not (tmp_path / "shards" / "model.safetensors").exists()
-    assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 2
-    pairs.assert_same_weights(reference, hub.load(tmp_path / "shards"))
+@by_family
+def test_shards(name, tmp_path):
+    reference = pairs.make_reference(name)
+    reference.save_pretrained(tmp_path, max_shard_size="8KB")
+    assert not (tmp_path / "model.safetensors").exists()
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    pairs.assert_same_weights(reference, hub.load(tmp_path))
 
 
-def test_half_precision_is_read_as_asked(tmp_path, device):
+@by_family
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files_make_single_precision_models(name, dtype, tmp_path):
+    reference = pairs.make_reference(name).to(dtype)
+    reference.save_pretrained(tmp_path)
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {dtype}
+    model = hub.load(tmp_path)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    reference.float()  # exactly the weights of the file
+    pairs.assert_same_weights(reference, model)
+    inputs = pairs.make_inputs(name)
+    differences = pairs.forward_difference(reference, model, inputs)
+    assert max(differences.values()) < FORWARD, differences
+
+
+def test_half_precision_is_kept_if_asked(tmp_path, device):
     reference, _ = pairs.both("GPT-2", tmp_path)
     reference.to(torch.bfloat16).save_pretrained(tmp_path)
-    assert hub.load(tmp_path).heads["lm"].embedding.weight.dtype == torch.float32
     model = hub.load(tmp_path, dtype=torch.bfloat16, device=device)
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     assert {p.device.type for p in model.parameters()} == {device.type}
@@ -287,6 +303,11 @@ REFUSED = {
         {},
         "differ in shape",
     ),
+    "quantized": (
+        lambda w: w | {f"{LAYER}.output.dense.bias": torch.ones(24, dtype=torch.int8)},
+        {},
+        f"{LAYER}.output.dense.bias is stored as torch.int8, a quantized",
+    ),
     "untied": (
         lambda w: w | {"cls.predictions.decoder.weight": torch.zeros(53, 24)},
         {},
@@ -314,13 +335,37 @@ def test_checkpoint_that_is_refused(case, bert):
         hub.load(bert)
 
 
-def test_a_pickle_is_refused(bert):
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["pytorch_model.bin"], r"but pytorch_model\.bin: a pickle, which"),
+        (["consolidated.00.pth"], r"but consolidated\.00\.pth: a pickle, which"),
+        (
+            ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"],
+            r"00001-of-00002\.bin, pytorch_model-00002-of-00002\.bin: pickles, which",
+        ),
+    ],
+)
+def test_a_pickle_is_refused(files, message, bert):
     (bert / "model.safetensors").unlink()
-    (bert / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(
-        ValueError, match=r"a pickle.*can run any code.*convert it once"
-    ):
+    for name in files:
+        (bert / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=f"{message}.*any code.*convert it once"):
         hub.load(bert)
+
+
+def test_a_clone_without_git_lfs(bert):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 440\n"
+    (bert / "model.safetensors").write_text(pointer)
+    with pytest.raises(ValueError, match=r"model\.safetensors is a pointer.*lfs pull"):
+        hub.load(bert)
+
+
+def test_a_file_or_a_name_is_no_folder(bert):
+    with pytest.raises(ValueError, match=r"got the file .*model\.safetensors"):
+        hub.load(bert / "model.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"local folder.*downloads none"):
+        hub.load("bert-base-uncased")
 
 
 def test_damaged_and_absent_files(bert, tmp_path):
@@ -342,7 +387,8 @@ def test_damaged_and_absent_files(bert, tmp_path):
 
 def test_an_index_may_not_point_elsewhere(bert):
     (bert / "model.safetensors").rename(bert.parent / "elsewhere.safetensors")
-    index = {"weight_map": {"x": "../elsewhere.safetensors"}}
-    (bert / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(ValueError, match=r"names '\.\./elsewhere.safetensors'"):
-        hub.load(bert)
+    for name in ("../elsewhere.safetensors", 3):
+        index = {"weight_map": {"x": name}}
+        (bert / "model.safetensors.index.json").write_text(json.dumps(index))
+        with pytest.raises(ValueError, match=f"the index names '{name}', which is not"):
+            hub.load(bert)

@@ -343,6 +343,7 @@ def test_the_head_sees_the_targets_alone():
         ({"share": 1.5}, "share must be above 0"),
         ({"mask_share": 0.95}, "add to more than 1"),
         ({"random_share": -0.1}, "must not be negative"),
+        ({"mask_share": float("nan")}, "must not be negative"),
         ({"copies": 0}, "copies must be None or at least 1"),
         ({"vocab_size": 5}, "only special tokens"),
     ],

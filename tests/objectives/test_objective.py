@@ -233,6 +233,8 @@ def test_uses_of_randomness_are_independent():
     assert len(draws) == 8
     default = np.random.default_rng([1, 2]).random()
     assert generator(1, 2).random() == default
+    with pytest.raises(ValueError, match="seed must not be negative, got -1"):
+        generator(-1, 2)
 
 
 def test_no_random_numbers_are_used_twice(monkeypatch):

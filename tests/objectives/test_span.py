@@ -201,6 +201,10 @@ def test_bad_input_is_refused():
         ({"sentinels": SENTINELS[:1]}, "2 spans and need as many sentinels, got 1"),
         ({"sentinels": [V, V]}, "differ"),
         ({"sentinels": [V, 12, V + 1]}, "must not occur in the text"),
+        (
+            {"sentinels": [V, V + 1, SPECIAL.eos]},
+            rf"must not be special tokens, got \[{SPECIAL.eos}\]",
+        ),
         ({"share": 1.0}, "share"),
         ({"mean_length": 0.5}, "mean_length"),
         ({"length": 3}, "length must be at least 4"),
