@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlib.commands import options
-from lmlib.commands.tasks import add_task, task_of
+from lmlib.commands.tasks import add_task, tuned_task
 
 TEXT = """\
 Train a student of fewer layers to agree with a teacher.
@@ -15,10 +15,11 @@ did. It learns from the labels, from the teacher's probabilities softened by a
 temperature, and from the direction of its hidden vectors; --hidden and --attention add
 what TinyBERT compares, layer by layer.
 
-With a teacher from `lmlib pretrain` or the Hugging Face hub it learns on a --text, with
-one from `lmlib finetune` on its --task. In --out you find the student, as of its best
-moment, in the layout of the teacher. With --soft 0 --cosine 0 it learns from labels
-alone: the comparison that shows what the teacher is worth.
+With a teacher from `lmlib pretrain` or the Hugging Face hub it learns on a --text (to
+predict or fill in tokens; next sentences are left out), with one from `lmlib finetune`
+on its --task. In --out you find the student, as of its best moment, in the layout of
+the teacher. With --soft 0 --cosine 0 it learns from labels alone: the comparison that
+shows what the teacher is worth.
 
 examples:
   lmlib distill runs/mlm --layers 2 --out runs/small
@@ -36,7 +37,7 @@ def add(commands: Any) -> None:
     add_task(parser, None)
     parser.add_argument("--out", type=Path, default=Path("runs/student"), help="where")
     parser.add_argument("--temperature", type=float, default=2.0, help="of the softmax")
-    parser.add_argument("--length", type=int, default=128, help="tokens of a sequence")
+    parser.add_argument("--length", type=int, default=128, help="tokens of a --text")
     for part, weight, about in (
         ("labels", 1.0, "of the loss with the labels"),
         ("soft", 1.0, "of the divergence from the teacher's probabilities"),
@@ -51,20 +52,26 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     from lmlib.training import parallel
-    from lmlib.training.distill import spread, student_of
+    from lmlib.training.distill import PARTS, spread, student_of
+    from lmlib.training.finetune import weights_digest
     from lmlib.training.keep import keep, load
     from lmlib.training.loop import train
-    from lmlib.training.pretrain import WithHeads
 
+    for part in PARTS:
+        if not getattr(given, part) >= 0:  # nor is nan
+            raise ValueError(
+                f"--{part} must not be negative, got {getattr(given, part)}"
+            )
     with parallel.processes(given.device) as device:
         kept = load(given.teacher)
         teacher: Any = kept.model
         if kept.family == "t5":
             raise ValueError("a T5 cannot be distilled: give an encoder or a decoder")
         n_teacher = teacher.backbone.config.n_layers
-        layers = spread(given.layers or max(n_teacher // 2, 1), n_teacher)
+        n_student = max(n_teacher // 2, 1) if given.layers is None else given.layers
+        layers = spread(n_student, n_teacher)
         student = student_of(teacher, layers)
-        lesson = _task if isinstance(teacher, WithHeads) else _text
+        lesson = _task if "task" in kept.made else _text
         objective, settings, validate, about = lesson(given, kept, student)
         done = train(
             student,
@@ -74,11 +81,18 @@ def run(given: argparse.Namespace) -> int:
             device=device,
             folder=options.run_folder(given.out),
             resume=given.resume,
-            configuration={"layers": layers, **about},
+            configuration={
+                "teacher": weights_digest(teacher),
+                "tokenizer": kept.tokenizer.digest,
+                "layers": layers,
+                **about,
+            },
         )
         if parallel.rank() == 0:
+            # The teacher's own scores are not the student's.
+            task = {"task": kept.made["task"]} if "task" in kept.made else {}
             made = {
-                **kept.made,
+                **task,
                 **about,
                 "command": "distill",
                 "teacher": str(given.teacher),
@@ -101,11 +115,20 @@ def _text(given: argparse.Namespace, kept: Any, student: Any) -> tuple[Any, ...]
     from lmlib.training.loop import validation_loss
     from lmlib.training.pretrain import corpus_digest, make_objective
 
+    if given.task is not None:
+        raise ValueError(
+            f"{given.teacher} is not fine-tuned, and learns from --text: leave out "
+            "--task, or `lmlib finetune` the teacher first"
+        )
     recipe, head = ("causal", "lm") if kept.family == "gpt2" else ("mlm", "mlm")
     if head not in student.heads:
         raise ValueError(
             f"{given.teacher} has no head for {recipe}: nothing to agree on"
         )
+    # Heads that nothing teaches would fit the student's vectors no more.
+    for untaught in set(student.heads) - {head}:
+        del student.heads[untaught]
+    length = min(given.length, student.backbone.config.longest)
     corpora = [load_corpus(given.text, kept.tokenizer, s) for s in ("train", "valid")]
     plain, held_out = (
         make_objective(
@@ -113,7 +136,7 @@ def _text(given: argparse.Namespace, kept: Any, student: Any) -> tuple[Any, ...]
             corpus,
             kept.tokenizer.special,
             kept.tokenizer.size,
-            length=min(given.length, student.backbone.config.longest),
+            length=length,
             batch_size=given.batch,
             seed=given.seed,
         )
@@ -124,7 +147,12 @@ def _text(given: argparse.Namespace, kept: Any, student: Any) -> tuple[Any, ...]
         lambda: islice(held_out.evaluation_batches(), 50),
         precision=given.precision,
     )
-    about = {"text": str(given.text), "corpus": corpus_digest(corpora[0])}
+    about = {
+        "recipe": recipe,
+        "text": str(given.text),
+        "corpus": corpus_digest(corpora[0]),
+        "length": length,
+    }
     objective, weights = _distillation(given, kept.model, plain, student, head)
     return objective, options.settings_of(given), validate, {**about, **weights}
 
@@ -133,29 +161,31 @@ def _task(given: argparse.Namespace, kept: Any, student: Any) -> tuple[Any, ...]
     """Objective, settings, validation and description: on a task."""
     from dataclasses import replace
 
-    from lmlib.training.finetune import SCORES, TaskObjective, evaluate
+    from lmlib.training.finetune import (
+        SCORES,
+        TaskObjective,
+        evaluate,
+        examples_digest,
+    )
 
     if given.task is None:
         raise ValueError(f"{given.teacher} is fine-tuned: give the --task to distil on")
-    task = task_of(given)
-    if list(task.names) != kept.made["task"]["names"]:
-        raise ValueError(
-            f"--task has the classes {', '.join(task.names)}, the teacher "
-            f"{', '.join(kept.made['task']['names'])}"
-        )
+    task = tuned_task(given, given.teacher, kept)
     plain = TaskObjective(
         task,
         kept.tokenizer,
         student,
-        length=min(given.length, student.backbone.config.longest or given.length),
+        length=kept.made["task"]["length"],
         batch_size=given.batch,
         seed=given.seed,
     )
     score, higher = SCORES[task.kind]
     settings = options.settings_of(given)
     settings = replace(settings, score=score, higher_is_better=higher)
-    objective, weights = _distillation(given, kept.model, plain, student, "task")
-    return objective, settings, lambda m: evaluate(m, plain, task.valid), weights
+    head = "task" if "task" in student.heads else "lm"  # of one that generates
+    objective, weights = _distillation(given, kept.model, plain, student, head)
+    about = {"examples": examples_digest(task), **weights}
+    return objective, settings, lambda m: evaluate(m, plain, task.valid), about
 
 
 def _distillation(

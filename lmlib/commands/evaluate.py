@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from lmlib.commands import options
-from lmlib.commands.tasks import add_task, task_of
+from lmlib.commands.tasks import add_task, tuned_task
 
 TEXT = """\
 Measure a model on text, or on a task, that it has not seen.
 
   a decoder (GPT)      bits per byte: how small the text becomes if the model drives an
-                       arithmetic coder; bits per token; perplexity; how often the
-                       likeliest token is the right one
+                       arithmetic coder (if its tokenizer gives the text back: WordPiece
+                       does not); bits per token; perplexity; how often the likeliest
+                       token is the right one
   an encoder (BERT)    bits per masked token and how many it fills in rightly; the same
                        for next sentences or sentence order, if it has the head. These
                        are no code length: a masked token is told by both sides.
   a T5                 bits per token that was cut out
-  a fine-tuned model   the loss, accuracy, macro F1 and Matthews' correlation on --task
+  a fine-tuned model   on its --task: the loss, accuracy, macro F1 and Matthews'
+                       correlation; of one that generates also how often it is exact
 
 Texts that were learned from have the splits train, valid and test. Look at test last,
 and once.
@@ -59,24 +61,18 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.training.keep import load
     from lmlib.training.pretrain import WithHeads
 
-    kept = load(given.model, given.device or lmlib.device())
-    if isinstance(kept.model, WithHeads):
+    kept = load(given.model, lmlib.device(given.device))
+    if isinstance(kept.model, WithHeads) or given.task is not None:
         return _task(given, kept)
     return _text(given, kept)
 
 
 def _task(given: argparse.Namespace, kept: Any) -> int:
-    from lmlib.training.finetune import TaskObjective, evaluate
-    from lmlib.training.loop import scores_of
+    from lmlib.training.finetune import TaskObjective, final_scores
 
     if given.task is None:
         raise ValueError(f"{given.model} is fine-tuned: give a --task")
-    task, known = task_of(given), kept.made["task"]
-    if list(task.names) != known["names"]:
-        raise ValueError(
-            f"--task has the classes {', '.join(task.names)}, the model "
-            f"{', '.join(known['names'])}"
-        )
+    task, known = tuned_task(given, given.model, kept), kept.made["task"]
     objective = TaskObjective(
         task, kept.tokenizer, kept.model, length=known["length"], batch_size=given.batch
     )
@@ -89,14 +85,12 @@ def _task(given: argparse.Namespace, kept: Any) -> int:
         raise ValueError("--split must be train, valid or test for a task")
     chosen = examples[given.split]()
     print(f"{len(chosen):,} examples ({given.split}):")
-    options.print_scores(
-        scores_of(kept.model, lambda model: evaluate(model, objective, chosen))
-    )
+    options.print_scores(final_scores(kept.model, objective, chosen))
     return 0
 
 
 def _text(given: argparse.Namespace, kept: Any) -> int:
-    from lmlib.data.load import load_corpus
+    from lmlib.data.load import load_corpus, load_documents
     from lmlib.losses import bits, bits_per_byte, perplexity
     from lmlib.training.loop import scores_of, validation_loss
     from lmlib.training.pretrain import accuracy, make_objective
@@ -128,7 +122,12 @@ def _text(given: argparse.Namespace, kept: Any) -> int:
         )
     if recipe == "causal":
         n = sum(objective.counts(batch)["lm"] for batch in batches())
-        print(f"  {bits_per_byte(losses['lm'] * n, corpus.n_bytes):.4f} bits per byte")
+        some = [d.text for d in load_documents(given.text, given.split)[:100]]
+        if all(kept.tokenizer.decode(kept.tokenizer.encode(x)) == x for x in some):
+            size = bits_per_byte(losses["lm"] * n, corpus.n_bytes)
+            print(f"  {size:.4f} bits per byte")
+        else:
+            print("  no bits per byte: the tokenizer does not give the text back")
         print(f"  {perplexity(losses['lm']):.2f} perplexity, per token")
     return 0
 

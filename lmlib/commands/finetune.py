@@ -64,6 +64,8 @@ def run(given: argparse.Namespace) -> int:
                 f"{given.model} is fine-tuned already: take what it began as"
             )
         task = task_of(given)
+        longest = getattr(start.model.config, "longest", None)
+        length = min(given.length, longest or given.length)
         tuned = finetune(
             start.model,
             task,
@@ -71,7 +73,7 @@ def run(given: argparse.Namespace) -> int:
             options.settings_of(given),
             method=given.method,
             rank=given.rank,
-            length=given.length,
+            length=length,
             batch_size=given.batch,
             device=device,
             folder=options.run_folder(given.out),
@@ -87,7 +89,7 @@ def run(given: argparse.Namespace) -> int:
                     "name": str(given.task),
                     "kind": task.kind,
                     "names": task.names,
-                    "length": given.length,
+                    "length": length,
                     "n_train": len(task.train),
                 },
                 "steps": tuned.run.steps,

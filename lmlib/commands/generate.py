@@ -11,7 +11,8 @@ Let a decoder continue a text, or a model that was fine-tuned to generate answer
 
 At temperature 0 each token is the likeliest one, and the text soon goes round in
 circles. Above 0 tokens are drawn by their probabilities: of all, of the --top-k
-likeliest, or of the fewest that have --top-p together.
+likeliest, or of the fewest that have --top-p together. Without --temperature a text is
+continued at 0.8, and an answer is the likeliest.
 
 examples:
   lmlib generate runs/causal "The function returns"
@@ -24,7 +25,7 @@ def add(commands: Any) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="a folder")
     parser.add_argument("prompt", metavar="PROMPT", help="the text to be continued")
     parser.add_argument("--tokens", type=int, default=64, help="to write, at most")
-    parser.add_argument("--temperature", type=float, default=0.8, help="see above")
+    parser.add_argument("--temperature", type=float, help="see above")
     parser.add_argument("--top-k", type=int, help="see above")
     parser.add_argument("--top-p", type=float, help="see above")
     parser.add_argument("--number", type=int, default=1, help="of texts")
@@ -43,15 +44,37 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.training.finetune import answer
     from lmlib.training.keep import load
 
-    device = torch.device(given.device) if given.device else lmlib.device()
+    for name in ("tokens", "number"):
+        if (value := getattr(given, name)) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {value}")
+    device = lmlib.device(given.device)
     kept = load(given.model, device)
     model, tokenizer = kept.model, kept.tokenizer
     if not isinstance(model, GPT | T5):
         raise ValueError(f"{given.model} is no decoder: it cannot write")
     task = kept.made.get("task")
+    usual = 0.0 if task or isinstance(model, T5) else 0.8
+    temperature = usual if given.temperature is None else given.temperature
+    dice: dict[str, Any] = {
+        "temperature": temperature,
+        "top_k": given.top_k,
+        "top_p": given.top_p,
+        "generator": torch.Generator(device).manual_seed(given.seed),
+    }
     if task or isinstance(model, T5):
         length = task["length"] if task else 512
-        print(answer(model, given.prompt, tokenizer, length=length, n_new=given.tokens))
+        for i in range(given.number):
+            _number(i, given)
+            print(
+                answer(
+                    model,
+                    given.prompt,
+                    tokenizer,
+                    length=length,
+                    n_new=given.tokens,
+                    **dice,
+                )
+            )
         return 0
     prompt = [tokenizer.special.bos, *tokenizer.encode(given.prompt).tolist()]
     longest = model.config.longest
@@ -66,15 +89,16 @@ def run(given: argparse.Namespace) -> int:
         model,
         torch.tensor([prompt] * given.number, device=device),
         n_new,
-        temperature=given.temperature,
-        top_k=given.top_k,
-        top_p=given.top_p,
         eos_id=tokenizer.special.eos,
         pad_id=tokenizer.special.pad,
-        generator=torch.Generator(device).manual_seed(given.seed),
+        **dice,
     )
     for i, row in enumerate(written.tolist()):
-        if given.number > 1:
-            print(f"— {i + 1} —")
+        _number(i, given)
         print(tokenizer.decode(row))
     return 0
+
+
+def _number(i: int, given: argparse.Namespace) -> None:
+    if given.number > 1:
+        print(f"— {i + 1} —")

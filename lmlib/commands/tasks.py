@@ -16,7 +16,9 @@ def add_task(parser: argparse.ArgumentParser, default: str | None) -> None:
         default="classification",
         help="what the examples of a file are",
     )
-    parser.add_argument("--train", type=int, help="examples to learn from: so many")
+    parser.add_argument(
+        "--train", type=int, help="examples to learn from: so many, if there are"
+    )
 
 
 def task_of(given: argparse.Namespace) -> Any:
@@ -48,3 +50,24 @@ def task_of(given: argparse.Namespace) -> Any:
         n_valid=1000,
         seed=given.seed,
     )
+
+
+def tuned_task(given: argparse.Namespace, folder: Path, kept: Any) -> Any:
+    """The same, which must be what the model `kept` in `folder` was fine-tuned to."""
+    known = kept.made.get("task")
+    if known is None:
+        raise ValueError(
+            f"{folder} is not fine-tuned: leave out --task, or `lmlib finetune` it"
+        )
+    task = task_of(given)
+    if task.kind != known["kind"]:
+        raise ValueError(
+            f"--task is {task.kind} (see --kind), the model in {folder} was "
+            f"fine-tuned to {known['kind']}"
+        )
+    if list(task.names) != known["names"]:
+        raise ValueError(
+            f"--task has the classes {', '.join(task.names)}, the model in {folder} "
+            f"{', '.join(known['names'])}"
+        )
+    return task

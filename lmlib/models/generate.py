@@ -112,7 +112,7 @@ def sample(
     Raises:
         ValueError: temperature below 0, top_k below 1, or top_p outside (0, 1].
     """
-    if temperature < 0:
+    if not temperature >= 0:  # nor is nan
         raise ValueError(f"temperature must not be negative, got {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}")

@@ -48,6 +48,7 @@ __all__ = [
     "Tuned",
     "answer",
     "evaluate",
+    "final_scores",
     "finetune",
     "forward",
     "initialise",
@@ -154,8 +155,8 @@ def inputs(
     [EOS], and of the text the end is kept.
 
     `labels` [batch] are the classes of texts and pairs. `targets` [batch, positions]
-    are the class of each word at its first token, or the tokens that follow, and IGNORE
-    elsewhere.
+    are the class of each word at its first token (at its last for a decoder, which has
+    not seen the word before), or the tokens that follow, and IGNORE elsewhere.
     """
     special = tokenizer.special
     rows: list[list[int]] = []
@@ -180,7 +181,7 @@ def inputs(
             assert isinstance(example.wanted, tuple)
             words = [tokenizer.encode(word).tolist() for word in example.text.split()]
             labels = [
-                label if i == 0 else IGNORE
+                label if i == (len(word) - 1 if _is_causal(model) else 0) else IGNORE
                 for word, label in zip(words, example.wanted, strict=True)
                 for i in range(len(word))
             ]
@@ -213,6 +214,11 @@ def inputs(
 def _n_segments(model: nn.Module) -> int:
     n: int = model.get_submodule("backbone").config.n_segments  # type: ignore[union-attr, assignment]
     return n
+
+
+def _is_causal(model: nn.Module) -> bool:
+    causal: bool = model.get_submodule("backbone").config.causal  # type: ignore[union-attr, assignment]
+    return causal
 
 
 # -- 4 Forward ------------------------------------------------------------------------
@@ -251,7 +257,11 @@ def loss(
 
 
 class TaskObjective:
-    """Steps 3 to 5 as an objective of the loop; its part is "task"."""
+    """Steps 3 to 5 as an objective of the loop; its part is "task".
+
+    Raises:
+        ValueError: length has no room for [CLS] word [SEP] word [SEP], or no batch.
+    """
 
     def __init__(
         self,
@@ -263,6 +273,12 @@ class TaskObjective:
         batch_size: int,
         seed: int = 0,
     ) -> None:
+        for name, value, least in (
+            ("length", length, 5),
+            ("batch_size", batch_size, 1),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
         self.task, self.tokenizer, self.length = task, tokenizer, length
         self.batch_size, self.seed = batch_size, seed
         self._model = model  # for its family, not its weights
@@ -367,12 +383,19 @@ def _predictions(
 
 
 def answer(
-    model: nn.Module, text: str, tokenizer: Tokenizer, *, length: int, n_new: int = 32
+    model: nn.Module,
+    text: str,
+    tokenizer: Tokenizer,
+    *,
+    length: int,
+    n_new: int = 32,
+    **options: Any,
 ) -> str:
     """What a model that was fine-tuned to generate says to `text`.
 
     A decoder has `length` positions for both: `n_new` gets half of them at most, and of
-    the text the end is kept.
+    the text the end is kept. `options` are those of `lmlib.models.generate.generate`;
+    by default each token is the likeliest.
     """
     device, special = next(model.parameters()).device, tokenizer.special
     given = tokenizer.encode(text).tolist()
@@ -391,9 +414,31 @@ def answer(
         eos_id=special.eos,
         pad_id=special.pad,
         start_id=special.pad,
+        **options,
     )[0, start:].tolist()
     end = tokens.index(special.eos) if special.eos in tokens else len(tokens)
     return tokenizer.decode(tokens[:end])
+
+
+def final_scores(
+    model: nn.Module, objective: TaskObjective, examples: Sequence[Example]
+) -> Scores:
+    """`evaluate`, without dropout; for generation also `exact`.
+
+    `exact` is the share of texts that the model writes as wanted, to the letter.
+    """
+    scores = scores_of(model, lambda m: evaluate(m, objective, examples))
+    if objective.task.kind == "generation":
+        length, tokenizer = objective.length, objective.tokenizer
+        wanted = [str(e.wanted) for e in examples]
+        # Room for the longest of them, and for the end.
+        n_new = 1 + max(len(tokenizer.encode(text)) for text in wanted)
+        exact = [
+            answer(model, e.text, tokenizer, length=length, n_new=n_new) == text
+            for e, text in zip(examples, wanted, strict=True)
+        ]
+        scores["exact"] = float(np.mean(exact))
+    return scores
 
 
 # -- All seven ------------------------------------------------------------------------
@@ -408,24 +453,13 @@ class Tuned:
     run: Run
 
     def test(self) -> Scores:
-        """Open the test set, and `evaluate` on it; for generation also `exact`.
-
-        `exact` is the share of texts that the model writes as wanted, to the letter.
+        """Open the test set; the `final_scores` on it.
 
         Raises:
             RuntimeError: the test set has been opened before.
         """
-        objective = self.objective
-        examples = objective.task.test.open()
-        scores = scores_of(self.model, lambda m: evaluate(m, objective, examples))
-        if objective.task.kind == "generation":
-            length, tokenizer = objective.length, objective.tokenizer
-            exact = [
-                answer(self.model, e.text, tokenizer, length=length) == e.wanted
-                for e in examples
-            ]
-            scores["exact"] = float(np.mean(exact))
-        return scores
+        examples = self.objective.task.test.open()
+        return final_scores(self.model, self.objective, examples)
 
 
 def finetune(
@@ -474,12 +508,17 @@ def finetune(
             "length": length,
             "batch_size": batch_size,
             "tokenizer": tokenizer.digest,
-            "examples": _digest(repr((task.train, task.valid)).encode()),
+            "examples": examples_digest(task),
             "pretrained": weights_digest(pretrained),
         },
     )
     merge_lora(model)
     return Tuned(model, objective, run)
+
+
+def examples_digest(task: Task) -> str:
+    """SHA-256 of what is learned from and chosen by."""
+    return _digest(repr((task.train, task.valid)).encode())
 
 
 def weights_digest(model: nn.Module) -> str:

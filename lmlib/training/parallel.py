@@ -27,15 +27,21 @@ def processes(device: torch.device | str | None = None) -> Iterator[torch.device
     On cuda each process of a machine takes a device of its own, by LOCAL_RANK. Without
     `torchrun` nothing happens but that `device` is passed on (`lmlib.device()` for
     None).
+
+    Raises:
+        ValueError: there is no such device.
     """
     import lmlib
 
-    chosen = lmlib.device() if device is None else torch.device(device)
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
+    alone = int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized()
+    wanted = str(lmlib.device() if device is None else device)
+    if wanted.startswith("cuda") and not alone:
+        wanted = f"cuda:{os.environ['LOCAL_RANK']}"
+    chosen = lmlib.device(wanted)
+    if alone:
         yield chosen
         return
     if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(chosen)
     dist.init_process_group(
         "nccl" if chosen.type == "cuda" else "gloo", timeout=timedelta(minutes=10)

@@ -5,6 +5,7 @@ stop) is a second validation set, and its score a boast. Here `HeldOut` keeps th
 examples until the choice is made, and gives them out once.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,17 +117,19 @@ def task_data(
     test: float = 0.1,
     seed: int = 0,
 ) -> Task:
-    """Divide examples at random; equal texts are in the same part, and stay together.
+    """Divide examples by the hashes of their texts; equal texts are in the same part.
 
-    `n_train` keeps so many of the training examples: the first of the same order, so
-    that 100 are among 500.
+    The parts are the same for every seed: a model that was trained with one of them is
+    never tested on what another would have trained it on. `n_train` keeps so many of
+    the training examples: the first of an order that `seed` decides, so that 100 are
+    among 500.
 
     Raises:
-        ValueError: a part is empty, or an example does not fit.
+        ValueError: a part is empty, n_train is below 1, or an example does not fit.
     """
-    texts = sorted({(e.text, e.second) for e in examples})
-    order = np.random.default_rng(seed).permutation(len(texts))
-    place = {texts[i]: rank for rank, i in enumerate(order.tolist())}
+    _check_n(n_train=n_train)
+    texts = sorted({(e.text, e.second) for e in examples}, key=_hash)
+    place = {text: rank for rank, text in enumerate(texts)}
     n_valid, n_test = round(valid * len(texts)), round(test * len(texts))
     parts: list[list[Example]] = [[], [], []]
     for example in sorted(examples, key=lambda e: place[e.text, e.second]):
@@ -139,7 +142,31 @@ def task_data(
             f"{len(texts)} different texts are too few for three parts (valid = "
             f"{valid:g}, test = {test:g})"
         )
-    return Task(kind, tuple(names), parts[2][:n_train], parts[1], HeldOut(parts[0]))
+    order = np.random.default_rng(seed).permutation(len(parts[2]))
+    train = [parts[2][i] for i in order.tolist()][:n_train]
+    task = Task(kind, tuple(names), train, parts[1], HeldOut(parts[0]))
+    for example in (*parts[0], *parts[2]):  # now, not when the training is over
+        task.check(example)
+    return task
+
+
+def _hash(texts: tuple[str, str]) -> bytes:
+    return hashlib.sha256(json.dumps(texts).encode()).digest()
+
+
+def _check_n(**given: int | None) -> None:
+    for name, n in given.items():
+        if n is not None and n < 1:
+            raise ValueError(f"{name} must be at least 1, got {n}")
+
+
+# What a line of a file holds.
+_LINES: dict[Kind, str] = {
+    "classification": '{"text": …, "label": a name}',
+    "pairs": '{"text": …, "second": …, "label": a name}',
+    "tagging": '{"text": …, "label": [a name for each word of the text]}',
+    "generation": '{"text": …, "label": a text}',
+}
 
 
 def read_examples(path: Path, kind: Kind) -> tuple[list[Example], tuple[str, ...]]:
@@ -149,10 +176,16 @@ def read_examples(path: Path, kind: Kind) -> tuple[list[Example], tuple[str, ...
     "label" is a list with a name for each word; for generation it is a text.
 
     Raises:
-        ValueError: a line that is not such an object, by its number.
+        ValueError: a line that is not such an object, by its number; or there is one
+            class alone.
     """
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from None
+    # Not splitlines, which also cuts at U+2028: JSON may have that inside of a string.
+    for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -165,21 +198,27 @@ def read_examples(path: Path, kind: Kind) -> tuple[list[Example], tuple[str, ...
             or not isinstance(row.get("text"), str)
             or not isinstance(row.get("second", ""), str)
             or not isinstance(row.get("label"), wanted)
+            or (kind == "pairs" and not row.get("second"))
+            or (kind == "tagging" and len(row["label"]) != len(row["text"].split()))
         ):
             raise ValueError(
-                f'{path}, line {number}: expected {{"text": …, "label": …}} for '
-                f"{kind}, got {line[:60]!r}"
+                f"{path}, line {number}: expected {_LINES[kind]} for {kind}, got "
+                f"{line[:60]!r}"
             )
         rows.append(row)
     if kind == "generation":
         return [Example(row["text"], str(row["label"])) for row in rows], ()
+    labels = [row["label"] if kind == "tagging" else [row["label"]] for row in rows]
+    names = tuple(sorted({str(label) for own in labels for label in own}))
+    if len(names) < 2:
+        raise ValueError(
+            f"{path} must have two classes at least, got {', '.join(names) or 'none'}"
+        )
     if kind == "tagging":
-        names = tuple(sorted({str(label) for row in rows for label in row["label"]}))
         return [
             Example(row["text"], tuple(names.index(str(x)) for x in row["label"]))
             for row in rows
         ], names
-    names = tuple(sorted({str(row["label"]) for row in rows}))
     return [
         Example(row["text"], names.index(str(row["label"])), row.get("second", ""))
         for row in rows
@@ -198,7 +237,11 @@ def classification(
     """The task of labelled texts that are divided already, shuffled.
 
     `n_train` and `n_valid` keep so many: the first of an order that `seed` decides.
+
+    Raises:
+        ValueError: one of them is below 1, or an example does not fit.
     """
+    _check_n(n_train=n_train, n_valid=n_valid)
 
     def shuffled(part: Labelled) -> list[Example]:
         order = np.random.default_rng(seed).permutation(len(part.texts))

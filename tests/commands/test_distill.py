@@ -41,7 +41,7 @@ def test_of_a_tuned_model_on_its_task(tmp_path, capsys):
         (tmp_path / "classification.jsonl").read_text().replace("bad", "b")
     )
     assert main([*arguments, "--task", str(other), "--resume"]) == 2
-    assert "the teacher bad, good" in capsys.readouterr().err
+    assert "b, good, the model in" in capsys.readouterr().err
 
 
 def test_a_t5_is_refused(tmp_path, capsys):
