@@ -6,6 +6,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -63,6 +64,9 @@ def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
 
     given = parser.parse_args(arguments)
     given.forkserver = forkserver
+    given.command_line = shlex.join(
+        ["lmlib", *(sys.argv[1:] if arguments is None else arguments)]
+    )
     typed = arguments is None  # and not called by another program, or by itself
     if typed and given.run is _grade and not (given.doctor or given.scheduler):
         _begin_anew(given)

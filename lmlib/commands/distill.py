@@ -80,7 +80,8 @@ def run(given: argparse.Namespace) -> int:
             made = {
                 **kept.made,
                 **about,
-                "command": "distill",
+                "command": given.command_line,
+                "seed": given.seed,
                 "teacher": str(given.teacher),
                 "layers": layers,
                 "steps": done.steps,
