@@ -15,7 +15,25 @@ from typing import Any
 from lmlib.commands import distill, evaluate, finetune, generate, pretrain
 
 
-def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
+def main(
+    arguments: list[str] | None = None, forkserver: Any = None, clerk: Any = None
+) -> int:
+    given = _parser().parse_args(arguments)
+    given.forkserver, given.clerk = forkserver, clerk
+    given.command_line = shlex.join(
+        ["lmlib", *(sys.argv[1:] if arguments is None else arguments)]
+    )
+    typed = arguments is None  # and not called by another program, or by itself
+    if typed and given.run is _grade and not (given.doctor or given.scheduler):
+        _begin_anew(given)
+    try:
+        return int(given.run(given))
+    except (OSError, ValueError, RuntimeError, KeyError, ArithmeticError) as error:
+        print(f"lmlib: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lmlib",
         description=__doc__,
@@ -57,24 +75,11 @@ def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
     grade.add_argument(
         "--unsafe", action="store_true", help="also where nothing confines student code"
     )
-    grade.set_defaults(run=_grade, parser=grade)
+    grade.set_defaults(run=_grade)
 
     for command in (pretrain, finetune, distill, evaluate, generate):
         command.add(commands)
-
-    given = parser.parse_args(arguments)
-    given.forkserver = forkserver
-    given.command_line = shlex.join(
-        ["lmlib", *(sys.argv[1:] if arguments is None else arguments)]
-    )
-    typed = arguments is None  # and not called by another program, or by itself
-    if typed and given.run is _grade and not (given.doctor or given.scheduler):
-        _begin_anew(given)
-    try:
-        return int(given.run(given))
-    except (OSError, ValueError, RuntimeError, KeyError, ArithmeticError) as error:
-        print(f"lmlib: {error}", file=sys.stderr)
-        return 2
+    return parser
 
 
 def _begin_anew(given: argparse.Namespace) -> None:
@@ -107,18 +112,21 @@ def _check(given: argparse.Namespace) -> int:
     return 0 if record.points == record.max_points else 1
 
 
-def _grade(given: argparse.Namespace) -> int:
-    from lmlib.grading import assignment, batch, doctor, gradebook, report
+def class_of(arguments: list[str]) -> Any:
+    """What `lmlib` with these arguments is to grade, for a `Clerk` to read."""
+    return _class_of(_parser().parse_args(arguments))
+
+
+def _class_of(given: argparse.Namespace) -> Any:
+    from lmlib.grading import assignment
+    from lmlib.grading.clerk import Class
     from lmlib.grading.intake import collect
 
-    if given.doctor:
-        print(doctor.doctor())
-        return 0
     sources = {path.stem: path for path in assignment.solutions()}
     only = next(iter(sources)) if len(sources) == 1 else ""
     name: str = given.assignment or only
     if name not in sources:
-        given.parser.error(f"--assignment must be one of: {', '.join(sources)}")
+        raise ValueError(f"--assignment must be one of: {', '.join(sources)}")
     course = given.course.resolve()
     source = assignment.read_source(sources[name])
     assignment.enter(sources[name], course)
@@ -126,17 +134,29 @@ def _grade(given: argparse.Namespace) -> int:
     submissions = collect(where, name, source, given.roster)
     if not submissions:
         raise ValueError(f"no submissions of {name} in {where}")
+    return Class(course, course / "graded" / name, source, tuple(submissions))
+
+
+def _grade(given: argparse.Namespace) -> int:
+    from lmlib.grading import batch, doctor
+
+    if given.doctor:
+        print(doctor.doctor())
+        return 0
+    from lmlib.grading.clerk import Clerk
+
+    clerk = given.clerk or Clerk(lambda: _class_of(given))
+    found = clerk.class_()
+    source, submissions, folder = found.source, found.submissions, found.folder
     if "LMLIB_COURSE_SECRET" not in os.environ:
         print(
             "LMLIB_COURSE_SECRET is not set: anybody can work out the hidden inputs.",
             file=sys.stderr,
         )
-    folder = course / "graded" / name
-    writer = gradebook.Writer(course)
     new: set[str] = set()
 
     def progress(done: int, total: int, record: Any) -> None:
-        writer.write(record)
+        clerk.write(record)
         new.add(record.student)
         _progress(done, total, record)
 
@@ -162,10 +182,12 @@ def _grade(given: argparse.Namespace) -> int:
         )
     for record in records:
         if record.student not in new:  # graded before, and perhaps not yet written
-            writer.write(record)
+            clerk.write(record)
+    from lmlib.grading import report
+
     code = [cell.source for cell in source.cells if cell.cell_type == "code"]
-    report.write_reports(records, folder, boilerplate=code)
-    problems = writer.finish()
+    report.write_class(records, folder, boilerplate=code)
+    problems = clerk.finish()
     print(_summary(records))
     for problem in problems:
         print(f"not in the gradebook: {problem}")

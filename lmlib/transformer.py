@@ -327,8 +327,9 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor, n: int) -> tuple[Tensor, ...]:
         """`n` tensors of [batch, heads, positions, d_head] out of one projection."""
-        split = x.unflatten(-1, (n, self.n_heads, -1))
-        return split.permute(2, 0, 3, 1, 4).unbind()
+        # Unbound where they lie, the gradients are joined where they lie: no copy.
+        split = x.unflatten(-1, (n, self.n_heads, -1)).unbind(dim=2)
+        return tuple(part.transpose(1, 2) for part in split)
 
 
 class FeedForward(nn.Module):

@@ -130,7 +130,8 @@ def graded(tmp_path_factory):
         second = cluster.grade(given, tests, records, progress=note, **options)
         kept = [
             batch.finished(
-                batch.record_path(records, s.student), batch.fingerprint(s, tests)
+                batch.record_path(records, s.student),
+                batch.fingerprint(s, batch.grader(tests)),
             )
             for s in given
         ]

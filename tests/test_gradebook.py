@@ -5,7 +5,6 @@ import html
 import os
 import re
 import shutil
-import signal
 import sqlite3
 import sys
 import threading
@@ -28,7 +27,6 @@ from lmlib.grading import assignment
 from lmlib.grading.gradebook import (
     GradebookError,
     GradebookLocked,
-    Writer,
     outputs,
     write_records,
 )
@@ -541,31 +539,3 @@ def test_export_lists_every_state(course):
     write_records(course, records)
     rows = {row["student_id"]: row["score"] for row in exported(course)}
     assert rows == {"s01": "5.0", "s02": "0.0", "s03": "0.0"}
-
-
-def test_writer_in_a_process_of_its_own_writes_the_same(course):
-    writer = Writer(course)
-    writer.write(small())
-    unknown = (result("no_such_test", 1, 1, "passed"),)
-    writer.write(replace(small(), student="s02", cells=unknown))
-    (problem,) = writer.finish()
-    assert problem.startswith("s02: ")
-    in_its_process = contents(course)["s01"]
-    write_records(course, [small()])
-    assert contents(course)["s01"] == in_its_process
-
-
-def test_writer_that_cannot_write_says_why_and_keeps_nobody_waiting(tmp_path):
-    writer = Writer(tmp_path / "no course")
-    for _ in range(2_000):  # more than a pipe holds
-        writer.write(small())
-    with pytest.raises(GradebookError, match="no gradebook at"):
-        writer.finish()
-
-
-def test_writer_that_dies_is_noticed(course):
-    writer = Writer(course)
-    os.kill(writer.process.pid, signal.SIGKILL)
-    writer.write(small())
-    with pytest.raises(GradebookError, match="has ended"):
-        writer.finish()

@@ -30,7 +30,9 @@ def records():
 @pytest.fixture(scope="module")
 def folder(records, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
-    report.write_reports(records, folder, sample_records.boilerplate())
+    for record in records:
+        report.write_feedback(record, folder)
+    report.write_class(records, folder, sample_records.boilerplate())
     return folder
 
 
@@ -225,7 +227,9 @@ def test_nothing_of_a_student_reaches_a_page_unescaped(text, monkeypatch):
 
 def test_hostile_names_make_files_in_their_folder_alone(tmp_path):
     records = [hostile(HOSTILE[1]), replace(hostile(HOSTILE[9]), assignment=NAME)]
-    report.write_reports(records, tmp_path)
+    for record in records:
+        report.write_feedback(record, tmp_path)
+    report.write_class(records, tmp_path)
     made = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(made) == 4
     assert all(path.suffix in (".html", ".csv") for path in made)

@@ -23,7 +23,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 
@@ -41,6 +40,8 @@ def read_source(path: Path) -> NotebookNode:
         ValueError: a cell names an exercise that does not exist, an exercise lacks its
             statement, solution or tests, or two cells have the same name.
     """
+    import jupytext  # takes its time
+
     section = path.stem.split("-")[0]
     notebook = jupytext.read(path, fmt="py:percent")
     notebook.metadata = NotebookNode(

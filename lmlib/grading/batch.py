@@ -21,7 +21,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import matplotlib
-import nbformat
 import torch
 from nbformat import NotebookNode
 
@@ -33,19 +32,30 @@ from lmlib.grading.record import Record
 GRACE = 30.0  # seconds beyond its limits after which an examiner is given up
 
 
-def fingerprint(submission: Submission, source: NotebookNode) -> str:
-    """Changes when a regrade could give another result."""
-    total = hashlib.sha256()
-    words = [
+def fingerprint(submission: Submission, grader: str) -> str:
+    """Changes when a regrade could give another result.
+
+    Parameters:
+        grader: `grader(source)`.
+    """
+    return _digest(
         submission.student,
         submission.digest,
         json.dumps([submission.reason, *submission.repairs]),
-        nbformat.writes(source),
-        os.environ.get("LMLIB_COURSE_SECRET", ""),
-    ]
+        grader,
+    )
+
+
+def grader(source: NotebookNode) -> str:
+    """A digest of what all submissions share: tests, secret, library."""
+    secret = os.environ.get("LMLIB_COURSE_SECRET", "")
+    return _digest(json.dumps(source), secret, library())
+
+
+def _digest(*words: str) -> str:
+    total = hashlib.sha256()
     for word in words:
         total.update(hashlib.sha256(word.encode(errors="replace")).digest())
-    total.update(library().encode())
     return total.hexdigest()[:32]
 
 
@@ -81,8 +91,9 @@ def resume(
     records.mkdir(parents=True, exist_ok=True)
     done: dict[str, Record] = {}
     pending = []
+    common = grader(source)
     for submission in submissions:
-        mark = fingerprint(submission, source)
+        mark = fingerprint(submission, common)
         record = finished(record_path(records, submission.student), mark)
         if record is None:
             pending.append((submission, mark))

@@ -27,7 +27,7 @@ def call(function: Function, args: tuple[Any, ...]) -> Any:
     return function(*args)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # to be a key of a cache, it need not be taken apart
 class Part:
     """A share of an exercise's points, earned when all of its cases come out right.
 
@@ -44,7 +44,7 @@ class Part:
     observe: Callable[[Function, tuple[Any, ...]], Any] = call
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Misconception:
     """A wrong implementation that students really write, and why it is wrong.
 
@@ -64,7 +64,7 @@ class Misconception:
         return self.implementation.__name__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exercise:
     """What a student is asked for, and all that is known about getting it wrong.
 

@@ -13,17 +13,21 @@ is in memory once.
 import contextlib
 import gc
 import json
+import multiprocessing
 import os
 import selectors
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from lmlib.grading import doctor, kernel, sandbox
 
 ENVIRONMENT = {
+    # Much of the heap lies in large pages from the start: see `use_large_pages`.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
@@ -31,6 +35,7 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
 }
+T = TypeVar("T")
 COMMAND = (sys.executable, "-P", "-m", "lmlib.grading.forkserver")
 
 
@@ -39,21 +44,22 @@ class Forkserver:
 
     Parameters:
         unsafe: run student code even where nothing confines it.
-        forked: make it a fork of this process, which must hold nothing secret yet,
-            instead of a new one.
+        forked: make it a fork of this process, which must be warm and hold nothing
+            secret yet, instead of a new one; this machine's sandbox has been probed.
 
     Raises:
         RuntimeError: this machine cannot confine student code, and `unsafe` is not set.
     """
 
-    def __init__(self, *, unsafe: bool = False, forked: bool = False) -> None:
+    def __init__(
+        self, *, unsafe: bool = False, forked: sandbox.Sandbox | None = None
+    ) -> None:
         self.connection, theirs = socket.socketpair(
             socket.AF_UNIX, socket.SOCK_SEQPACKET
         )
         with theirs:
             if forked:
-                self.sandbox = doctor.probe()
-                warm_up()
+                self.sandbox = forked
                 self.pid = os.fork()
                 if self.pid == 0:
                     _serve_and_exit(theirs.detach())
@@ -110,6 +116,8 @@ def warm_up() -> None:
     Then make the process cheap to fork: what is there now is no longer looked at by the
     garbage collector, which would write to all of it, and lies in large pages.
     """
+    # A collection would look at all that has been imported so far, again and again.
+    gc.disable()
     import matplotlib.pyplot as plt
     import torch
     import torch.fx.experimental.symbolic_shapes  # what backward() imports
@@ -126,6 +134,7 @@ def warm_up() -> None:
     axes.plot([0, 1], label="$x$")
     axes.legend()
     plt.close(figure)
+    gc.enable()
     gc.collect()
     gc.freeze()
     kernel.use_large_pages()
@@ -242,19 +251,52 @@ def _run(file: int, unsafe: bool) -> int:
     # jsonschema would build a parser of web addresses, in two seconds of ours; nothing
     # in the schema of notebooks asks for it, and it does without.
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-    from lmlib import cli
 
+    def arguments() -> list[str]:
+        """Take on what was handed over."""
+        state = json.loads(os.pread(file, os.fstat(file).st_size, 0))
+        os.environ.clear()
+        os.environ.update(state["environment"])
+        return list(state["arguments"])
+
+    # What waits, and what the two processes do not share, goes on side by side.
+    probed = _apart(doctor.probe)
+    gc.disable()
+    from lmlib import cli
+    from lmlib.grading import clerk, exercises  # noqa: F401  # with torch
+
+    gc.freeze()
+    reader = clerk.Clerk(lambda: cli.class_of(arguments()))
+    warm_up()
     try:
-        forkserver = Forkserver(unsafe=unsafe, forked=True)
+        forkserver = Forkserver(unsafe=unsafe, forked=probed())
     except RuntimeError as error:
         print(f"lmlib: {error}", file=sys.stderr)
         return 2
-    with os.fdopen(file, "rb") as handed_over, forkserver:
-        handed_over.seek(0)
-        state = json.load(handed_over)
-        os.environ.clear()
-        os.environ.update(state["environment"])
-        return cli.main(state["arguments"], forkserver)
+    with forkserver:
+        return cli.main(arguments(), forkserver, reader)
+
+
+def _apart(function: Callable[[], T]) -> Callable[[], T]:
+    """Begin `function` in a fork of this process; the result waits for its value."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            theirs.send(function())
+        finally:
+            os._exit(0)
+    theirs.close()
+
+    def value() -> T:
+        try:
+            found: T = ours.recv()
+        except EOFError:
+            raise RuntimeError("a part of the grader has ended") from None
+        os.waitpid(pid, 0)
+        return found
+
+    return value
 
 
 if __name__ == "__main__":

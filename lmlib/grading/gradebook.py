@@ -24,19 +24,16 @@ or extra credit, the cell is marked again only if the automatic score or the ans
 no longer the one that they saw.
 """
 
-import contextlib
 import html
 import math
-import multiprocessing
 import os
-import signal
 import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +124,7 @@ def write_records(
             pause = min(2 * pause, 1.0)
 
     with persist(lambda: Gradebook(db_url)) as gradebook:
-        releases: dict[str, NotebookNode] = {}
+        releases: dict[str, _Release] = {}
         for record in records:
             name = record.assignment
             if name not in releases:
@@ -146,64 +143,30 @@ def write_records(
     return problems
 
 
-class Writer:
-    """Writes records in a process of its own, while others are still being graded.
+@dataclass(frozen=True)
+class _Release:
+    """An assignment as students got it: asked for once, not for each record.
 
-    Parameters:
-        course: as for `write_records`.
+    Attributes:
+        notebook: with the checksums that the gradebook knows.
+        worth: the points of the cells that are graded, by name.
+        names: of all cells, by nbgrader's number for them.
     """
 
-    def __init__(self, course: Path) -> None:
-        context = multiprocessing.get_context("fork")
-        self._connection, theirs = context.Pipe()
-        arguments = (course, theirs, self._connection)
-        self.process = context.Process(
-            target=_write_arriving, args=arguments, daemon=True
-        )
-        self.process.start()
-        theirs.close()
-
-    def write(self, record: Record) -> None:
-        with contextlib.suppress(BrokenPipeError):  # `finish` tells why
-            self._connection.send(record.to_json())
-
-    def finish(self) -> list[str]:
-        """Wait until all is written; what `write_records` returns or raises."""
-        with contextlib.suppress(BrokenPipeError):
-            self._connection.send(None)
-        try:
-            problems, error = self._connection.recv()
-        except (EOFError, OSError):
-            raise GradebookError(
-                "The process that writes the gradebook has ended. The records are "
-                "safe; run this again to write them."
-            ) from None
-        if error:
-            raise GradebookError(error)
-        return list(problems)
+    notebook: NotebookNode
+    worth: dict[str, float]
+    names: dict[str, str]
 
 
-def _write_arriving(course: Path, connection: Connection, other: Connection) -> None:
-    other.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the one that grades
-    arriving = map(Record.from_json, iter(connection.recv, None))
-    try:
-        connection.send((write_records(course, arriving), ""))
-    except EOFError:
-        return  # nobody waits for an answer
-    except Exception as error:
-        connection.send(([], str(error) or type(error).__name__))
-
-
-def _released(gradebook: Gradebook, course: Path, assignment: str) -> NotebookNode:
-    """The notebook as students got it.
+def _released(gradebook: Gradebook, course: Path, assignment: str) -> _Release:
+    """What was released.
 
     Raises:
         GradebookError: the assignment or its notebook does not exist.
     """
     release = "lmlib.grading.assignment.release makes it."
     try:
-        gradebook.find_notebook(assignment, assignment)
+        known = gradebook.find_notebook(assignment, assignment)
     except MissingEntry:
         raise GradebookError(
             f"The gradebook has no assignment {assignment!r}: {release}"
@@ -211,7 +174,17 @@ def _released(gradebook: Gradebook, course: Path, assignment: str) -> NotebookNo
     path = course / "release" / assignment / f"{assignment}.ipynb"
     if not path.is_file():
         raise GradebookError(f"There is no released notebook at {path}: {release}")
-    return nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)
+    checksums = {cell.name: cell.checksum for cell in known.source_cells}
+    for cell in notebook.cells:
+        if "nbgrader" in cell.metadata:
+            name = cell.metadata.nbgrader.grade_id
+            if name not in checksums:
+                raise GradebookError(f"The gradebook has no cell {name!r}: {release}")
+            cell.metadata.nbgrader.checksum = checksums[name]
+    cells = (*known.grade_cells, *known.solution_cells, *known.task_cells)
+    worth = {cell.name: cell.max_score for cell in known.grade_cells}
+    return _Release(notebook, worth, {cell.id: cell.name for cell in cells})
 
 
 class _Writer:
@@ -222,7 +195,7 @@ class _Writer:
         gradebook: Gradebook,
         course: Path,
         record: Record,
-        released: NotebookNode,
+        released: _Release,
         config: Config | None,
     ) -> None:
         self.gradebook = gradebook
@@ -266,8 +239,7 @@ class _Writer:
             or len(student.encode()) > 128
         ):
             raise ValueError(f"{student!r} cannot be the name of a student")
-        notebook = self.gradebook.find_notebook(*self.key[:2])
-        worth = {cell.name: cell.max_score for cell in notebook.grade_cells}
+        worth = self.released.worth
         for cell in self.record.cells:
             if cell.grade_id not in worth:
                 raise ValueError(
@@ -295,6 +267,10 @@ class _Writer:
             submission = gradebook.update_or_create_submission(
                 record.assignment, record.student, **kept
             )
+        (entered,) = (n for n in submission.notebooks if n.name == self.key[0])
+        names = self.released.names
+        grades = {names.get(grade.cell_id): grade for grade in entered.grades}
+        comments = {names.get(note.cell_id): note for note in entered.comments}
         before = self.answers_before()
         marked = self.marked_for_a_person()
         reason = f"This submission could not be graded. {record.reason}".strip()
@@ -302,7 +278,7 @@ class _Writer:
         for cell in notebook.cells:
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
             if utils.is_grade(cell):
-                grade = gradebook.find_grade(name, *self.key)
+                grade = grades.get(name) or gradebook.find_grade(name, *self.key)
                 score = self.auto_score(cell)
                 same = grade.auto_score == score and (
                     not utils.is_solution(cell) or before.get(name) == cell.source
@@ -315,13 +291,14 @@ class _Writer:
                 elif not same:
                     grade.needs_manual_grade = True
             if utils.is_solution(cell):
-                comment = gradebook.find_comment(name, *self.key)
+                comment = comments.get(name)
+                comment = comment or gradebook.find_comment(name, *self.key)
                 blank = cell.metadata.nbgrader.checksum == utils.compute_checksum(cell)
                 comment.auto_comment = "No response." if blank else None
                 if malformed:
                     comment.auto_comment, reason = reason or None, ""
         gradebook.db.flush()
-        self.penalise(submission)
+        self.penalise(submission, entered)
         gradebook.db.commit()
 
     def auto_score(self, cell: NotebookNode) -> float | None:
@@ -351,9 +328,8 @@ class _Writer:
             if utils.is_solution(cell)
         }
 
-    def penalise(self, submission: Any) -> None:
+    def penalise(self, submission: Any, notebook: Any) -> None:
         """What nbgrader's AssignLatePenalties does, in the same transaction."""
-        (notebook,) = (n for n in submission.notebooks if n.name == self.key[0])
         self.gradebook.db.refresh(notebook, ["score"])
         notebook.late_submission_penalty = None
         late = submission.total_seconds_late
@@ -429,7 +405,7 @@ class _Writer:
 
     def autograded(self) -> NotebookNode:
         """The released notebook with the answers, the reports and a note on top."""
-        notebook = nbformat.from_dict(self.released)
+        notebook = nbformat.from_dict(self.released.notebook)
         answers = dict(self.record.answers)
         notebook.cells = self.with_added(notebook.cells)
         for cell in notebook.cells:
@@ -438,8 +414,6 @@ class _Writer:
             if "nbgrader" not in cell.metadata:
                 continue
             name = cell.metadata.nbgrader.grade_id
-            source = self.gradebook.find_source_cell(name, *self.key[:2])
-            cell.metadata.nbgrader.checksum = source.checksum
             if utils.is_solution(cell) and name in answers:
                 cell.source = writable(answers[name])
             elif utils.is_grade(cell) and name in self.results:
@@ -466,24 +440,21 @@ def writable(text: str) -> str:
 
 def outputs(result: CellResult) -> list[NotebookNode]:
     """The outputs from which nbgrader itself would read the points of `result`."""
-    made = []
+    # As nbformat's `new_output` makes them, without validating each: the notebook is
+    # validated as a whole when it is written.
+    made: list[dict[str, Any]] = []
     if result.output:
         text = shown(result.output).rstrip("\n") + "\n"
-        made.append(nbformat.v4.new_output("stream", name="stdout", text=text))
+        made.append({"output_type": "stream", "name": "stdout", "text": text})
     if result.state in UNFINISHED and not result.points:
-        made.append(
-            nbformat.v4.new_output(
-                "error", ename=result.state, evalue="", traceback=[result.state]
-            )
-        )
+        error = {"ename": result.state, "evalue": "", "traceback": [result.state]}
+        made.append({"output_type": "error", **error})
     else:
         value = float(result.points)
         assert math.isfinite(value)
-        data = {"text/plain": repr(value)}
-        made.append(
-            nbformat.v4.new_output("execute_result", data=data, execution_count=None)
-        )
-    return made
+        shows = {"data": {"text/plain": repr(value)}, "metadata": {}}
+        made.append({"output_type": "execute_result", **shows, "execution_count": None})
+    return [nbformat.from_dict(output) for output in made]
 
 
 def _replace(path: Path, text: str) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
 from lmlib.grading.reading import MAX_TEXT, Cell, Malformed, listed
 
@@ -49,6 +48,8 @@ class Assignment:
     """What was handed out, as nbgrader makes it from the instructor's notebook."""
 
     def __init__(self, source: NotebookNode) -> None:
+        from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions  # slow
+
         released = copy.deepcopy(source)
         for preprocessor in (ClearSolutions(), ClearHiddenTests()):
             released, _ = preprocessor.preprocess(released, {})

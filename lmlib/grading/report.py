@@ -1,6 +1,7 @@
 """What comes out of grading: a page for each student, one for the class, and a CSV.
 
-    write_reports(records, folder)
+    write_feedback(record, folder)
+    write_class(records, folder)
         folder/class.html               for the instructor, first of all whom to look at
         folder/feedback/<student>.html  for the student
         folder/marks.csv                for a spreadsheet
@@ -49,18 +50,20 @@ STATE_SAYS = {
 }
 
 
-def write_reports(
+def write_feedback(record: Record, folder: Path) -> None:
+    """Write a student's page into `folder`, in one step."""
+    _write(folder / "feedback" / file_name(record.student), feedback_page(record))
+
+
+def write_class(
     records: Sequence[Record], folder: Path, boilerplate: Sequence[str] = ()
 ) -> None:
-    """Write all reports on one assignment into `folder`, each file in one step.
+    """Write what is about the whole class into `folder`, each file in one step.
 
     Parameters:
         boilerplate: code that all students share; see `similarity.near_identical`.
     """
     pairs = near_identical(records, boilerplate)
-    names = {record.student: file_name(record.student) for record in records}
-    for record in records:
-        _write(folder / "feedback" / names[record.student], feedback_page(record))
     _write(folder / "class.html", class_page(records, pairs))
     _write(folder / "marks.csv", marks_csv(records))
 

@@ -22,13 +22,7 @@ def shown(text: str) -> str:
     """
     rest = len(text) - CHARACTERS
     text = ANSI.sub("", text[:CHARACTERS]).replace("\r\n", "\n").replace("\r", "\n")
-    text = "".join(
-        f"⟨U+{ord(c):04X}⟩"
-        if c not in "\n\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co")
-        else c
-        for c in text
-    )
-    lines = text.split("\n")
+    lines = [_named(line) for line in text.split("\n")]
     cut = [
         line
         if len(line) <= LINE
@@ -41,3 +35,14 @@ def shown(text: str) -> str:
     if rest > 0:
         cut.append(f"… ({rest} more characters are not shown.)")
     return "\n".join(cut)
+
+
+def _named(line: str) -> str:
+    if line.isprintable():  # nearly all are, and this is fast
+        return line
+    return "".join(
+        f"⟨U+{ord(c):04X}⟩"
+        if c != "\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co")
+        else c
+        for c in line
+    )

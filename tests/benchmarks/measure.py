@@ -1,0 +1,172 @@
+"""What the benchmarks have in common: taking turns, ratios, and the machine's ceiling.
+
+Rows take turns, so that whatever else the machine does hits all of them. A ratio is the
+median, and its range, of the ratios within a round. `--threads 1` on a CPU counts the
+processor's seconds for this process, not those on the wall: neighbours cost less then.
+"""
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+from lmlib.models import hub
+
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+Run = Callable[[], Any]
+Times = dict[str, list[float]]
+
+
+def arguments(description: str | None, rounds: int = 7) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What was asked for, with the number of threads and the seed set."""
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(0)
+    return given
+
+
+def machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    n = torch.get_num_threads()
+    threads = "1 thread (seconds of the processor)" if n == 1 else f"{n} threads"
+    return f"{_processor()}, {threads}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    return names[0].strip() if names else platform.machine()
+
+
+# -- Time -----------------------------------------------------------------------------
+
+
+def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
+    """How long one call takes, as the mean of `repeats`."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    _wait(device)
+    began = clock()
+    for _ in range(repeats):
+        run()
+    _wait(device)
+    return (clock() - began) / repeats
+
+
+def take_turns(
+    runs: Mapping[str, Run],
+    device: torch.device,
+    rounds: int,
+    *,
+    repeats: int = 1,
+    at_least: float = 0.0,
+) -> Times:
+    """Seconds of each, in `rounds` rounds, and more until `at_least` seconds are over.
+
+    Two calls before count for nothing: memory is allocated, kernels are compiled.
+    """
+    for run in runs.values():
+        seconds(run, device, repeats=2)
+    times: Times = {name: [] for name in runs}
+    began = time.perf_counter()
+    while len(next(iter(times.values()))) < rounds or (
+        time.perf_counter() - began < at_least
+    ):
+        # There and back, so that none always comes after the same other one.
+        order = list(runs) if len(next(iter(times.values()))) % 2 else [*runs][::-1]
+        for name in order:
+            times[name].append(seconds(runs[name], device, repeats))
+    return times
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def ratios(times: Times, base: str, name: str) -> list[float]:
+    """How many times as fast as `base`, in each round."""
+    pairs = zip(times[base], times[name], strict=True)
+    return [reference / own for reference, own in pairs]
+
+
+def ratio(times: Times, base: str, name: str) -> dict[str, str]:
+    """Two cells of a table: the median of `ratios`, and their range."""
+    all_of_them = ratios(times, base, name)
+    return {
+        "ratio": f"{statistics.median(all_of_them):.2f}",
+        "range": f"{min(all_of_them):.2f}–{max(all_of_them):.2f}",
+    }
+
+
+# -- The ceiling ----------------------------------------------------------------------
+
+
+def ceiling(
+    device: torch.device, dtype: torch.dtype, *, tokens: int, d_model: int
+) -> float:
+    """Operations a second of the faster of two matrix products in this precision:
+    tokens × d_model × 4·d_model, as in a feed-forward layer, and a large square one."""
+    large = 8192 if device.type == "cuda" else 2048
+    best = 0.0
+    for n, k, m in ((tokens, d_model, 4 * d_model), (large, large, large)):
+        a = torch.randn(n, k, device=device, dtype=dtype)
+        b = torch.randn(k, m, device=device, dtype=dtype)
+        for _ in range(3):
+            a @ b
+        least = min(seconds(lambda a=a, b=b: a @ b, device) for _ in range(10))
+        best = max(best, 2 * n * k * m / least)
+    return best
+
+
+def ceilings(
+    device: torch.device, dtypes: set[torch.dtype], *, tokens: int, d_model: int
+) -> dict[torch.dtype, float]:
+    """`ceiling` of each precision; says them, and which are not there."""
+    found = {
+        dtype: ceiling(device, dtype, tokens=tokens, d_model=d_model)
+        for dtype in sorted(dtypes, key=str)
+    }
+    said = [f"{peak / 1e9:,.0f} GFLOP/s in {short(d)}" for d, peak in found.items()]
+    print(f"ceiling, the fastest matrix product measured here: {', '.join(said)}")
+    if torch.bfloat16 not in found:
+        print("no rows in bf16: this processor has no units for it")
+    return found
+
+
+def short(dtype: torch.dtype) -> str:
+    return {torch.float32: "fp32", torch.bfloat16: "bf16"}[dtype]
+
+
+# -- The same model twice -------------------------------------------------------------
+
+
+def in_lmlib(theirs: nn.Module, device: torch.device) -> Any:
+    """lmlib's model with the weights of one of `transformers`."""
+    with tempfile.TemporaryDirectory() as folder:
+        theirs.save_pretrained(folder)  # type: ignore[operator]
+        return hub.load(folder, device=device)
