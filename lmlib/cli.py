@@ -6,6 +6,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,9 @@ def main(
 ) -> int:
     given = _parser().parse_args(arguments)
     given.forkserver, given.clerk = forkserver, clerk
+    given.command_line = shlex.join(
+        ["lmlib", *(sys.argv[1:] if arguments is None else arguments)]
+    )
     typed = arguments is None  # and not called by another program, or by itself
     if typed and given.run is _grade and not (given.doctor or given.scheduler):
         _begin_anew(given)

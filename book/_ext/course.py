@@ -29,7 +29,8 @@ def settle(app: Sphinx, config: Config) -> None:
     chapters = (path for part in BOOK.glob("[0-9]*") for path in part.rglob("*"))
     beside = (path for path in chapters if path.suffix not in (".md", ".ipynb"))
     library = (p for p in (ROOT / "lmlib").rglob("*.py") if "grading" not in p.parts)
-    code = digest([*library, *beside, ROOT / "requirements.lock"])
+    results = (BOOK / "_experiments").glob("*.json")
+    code = digest([*library, *beside, *results, ROOT / "requirements.lock"])
     config.nb_execution_cache_path = str(BOOK / "_build" / "cache" / code)
     # Assets are copied when a page is written, so a new style alone would not appear.
     assets = (path for part in BOOK.glob("_[lsv]*") for path in part.rglob("*"))

@@ -94,7 +94,8 @@ def run(given: argparse.Namespace) -> int:
             made = {
                 **task,
                 **about,
-                "command": "distill",
+                "command": given.command_line,
+                "seed": given.seed,
                 "teacher": str(given.teacher),
                 "layers": layers,
                 "steps": done.steps,

@@ -82,7 +82,8 @@ def run(given: argparse.Namespace) -> int:
         if parallel.rank() == 0:
             scores = tuned.test()
             made = {
-                "command": "finetune",
+                "command": given.command_line,
+                "seed": given.seed,
                 "from": str(given.model),
                 "method": given.method,
                 "task": {

@@ -107,7 +107,8 @@ def run(given: argparse.Namespace) -> int:
         )
         if first:
             made = {
-                "command": "pretrain",
+                "command": given.command_line,
+                "seed": given.seed,
                 "recipe": given.recipe,
                 "text": str(given.text),
                 "length": given.length,

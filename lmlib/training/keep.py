@@ -8,10 +8,13 @@
 Checkpoints of a training that goes on are `lmlib.training.checkpoints`.
 """
 
+import hashlib
 import json
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +78,12 @@ def keep(
     if isinstance(model, WithHeads) and "task" in model.heads:
         state = model.heads["task"].state_dict()
         write_tensors(folder / "head.safetensors", state)
-    write_json(folder / "lmlib.json", dict(made or {}))
+    weights = (folder / "model.safetensors").read_bytes()
+    sha256 = hashlib.sha256(weights).hexdigest()
+    write_json(
+        folder / "lmlib.json",
+        {**(made or {}), "weights_sha256": sha256, **circumstances()},
+    )
 
 
 def load(
@@ -99,6 +107,19 @@ def load(
     if device is not None:
         model = model.to(device)
     return Kept(model, load_tokenizer(folder), pretrained.family, made)
+
+
+def circumstances() -> dict[str, Any]:
+    """Where and when a result is made: what to record beside it."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.backends.cpu.get_cpu_capability()}"
+        + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
 
 
 def _around(backbone: Any, family: str) -> Pretrained:
