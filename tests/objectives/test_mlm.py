@@ -5,6 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lmlib.data.documents import Document
+from lmlib.data.load import encode_documents
+from lmlib.data.tokenizers import ByteTokenizer
 from lmlib.losses import IGNORE
 from lmlib.objectives.mlm import MaskedLM, choose_tokens, mask_tokens, masked_lm_loss
 from lmlib.objectives.nsp import NextSentence
@@ -212,6 +215,23 @@ def test_batches_mask_words_as_told(whole_words):
         goes_on[:, 0] = False  # after [CLS] a row may begin within a word
         torn += (chosen[:, :-1] != chosen[:, 1:])[goes_on].sum()
     assert (torn == 0) == whole_words
+
+
+def test_a_chinese_character_is_masked_as_a_whole_and_without_its_neighbours():
+    tokenizer = ByteTokenizer()
+    text = "學而時習之不亦說乎有朋自遠方來不亦樂乎人不知而不慍不亦君子乎" * 20
+    packed = PackedSequences(
+        encode_documents([Document(text)], tokenizer),
+        tokenizer.special,
+        length=122,  # forty characters of three bytes, [CLS] and [SEP]
+        batch_size=10,
+    )
+    masked = MaskedLM(packed, vocab_size=tokenizer.size, whole_words=True)
+    for batch in masked.evaluation_batches():
+        full = batch["token_ids"][:, -1] == tokenizer.special.sep
+        chosen = (batch["targets"][full, 1:-1] != IGNORE).unflatten(1, (40, 3))
+        assert (chosen.any(2) == chosen.all(2)).all(), "no character is torn"
+        assert (chosen.all(2).sum(1) == 6).all(), "15 % of the characters"
 
 
 # -- Dynamic and static ---------------------------------------------------------------
