@@ -155,7 +155,7 @@ def main() -> None:
     parser = measure.arguments(__doc__)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--tokens", type=int, default=8192, help="of the text")
-    parser.add_argument("--batch", type=int, default=16, help="windows at a time")
+    parser.add_argument("--batch", type=int, default=8, help="windows at a time")
     given = measure.parse(parser)
     device, size = given.device, SIZES[given.size]
     text = Text(size, given.tokens, device)
