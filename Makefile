@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_ARGS ?=
+# Of `make bench`; objectives and grading need none. make bench DEVICE=cuda
+DEVICE ?= cpu
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -43,6 +45,10 @@ grade: $(READY)  ## grade the sample class with nbgrader and print the marks
 bench: $(READY)  ## speed, as ratios side by side (minutes; keep the machine quiet)
 	$(BIN)/python -m tests.benchmarks.grading
 	$(BIN)/python -m tests.benchmarks.objectives
+	$(BIN)/python -m tests.benchmarks.training --device $(DEVICE)
+	$(BIN)/python -m tests.benchmarks.attention --device $(DEVICE)
+	$(BIN)/python -m tests.benchmarks.packing --device $(DEVICE)
+	$(BIN)/python -m tests.benchmarks.scoring --device $(DEVICE)
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lmlib.data.corpus import Corpus, SpecialTokens
 from lmlib.losses import IGNORE, cross_entropy
-from lmlib.objectives.objective import Batch, forward, n_targets
+from lmlib.objectives.objective import Batch, at_targets, forward, n_targets
 from lmlib.objectives.sequences import Ids, check_sizes, in_batches, shuffled_rows
 
 
@@ -84,9 +84,12 @@ class CausalLM:
         return {"lm": n_targets(batch["targets"])}
 
     def losses(self, model: Any, batch: Batch) -> dict[str, Tensor]:
-        # All positions have targets but in the last row: nothing to gather.
-        logits = model.heads["lm"](forward(model, batch))
-        return {"lm": cross_entropy(logits, batch["targets"], reduction="sum")}
+        hidden, targets = forward(model, batch), batch["targets"]
+        # In training all positions have targets but in the last row: nothing to gather.
+        if not model.training:  # windows that overlap
+            hidden, targets = at_targets(hidden, targets)
+        logits = model.heads["lm"](hidden)
+        return {"lm": cross_entropy(logits, targets, reduction="sum")}
 
     def _windows(self, starts: Ids, first_scored: Ids | None = None) -> Batch:
         column = np.arange(self.length)

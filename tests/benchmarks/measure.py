@@ -87,10 +87,10 @@ def take_turns(
 ) -> Times:
     """Seconds of each, in `rounds` rounds, and more until `at_least` seconds are over.
 
-    Two calls before count for nothing: memory is allocated, kernels are compiled.
+    A call of each before counts for nothing: memory is allocated, kernels compiled.
     """
     for run in runs.values():
-        seconds(run, device, repeats=2)
+        run()
     times: Times = {name: [] for name in runs}
     began = time.perf_counter()
     while len(next(iter(times.values()))) < rounds or (
