@@ -71,6 +71,10 @@ def main(arguments: list[str] | None = None, forkserver: Any = None) -> int:
     except (OSError, ValueError, RuntimeError, KeyError, ArithmeticError) as error:
         print(f"lmlib: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        again = ": --resume goes on" if "resume" in given else ""
+        print(f"\nlmlib: interrupted{again}", file=sys.stderr)
+        return 130
 
 
 def _begin_anew(given: argparse.Namespace) -> None:
