@@ -31,6 +31,10 @@ def main(
     except (OSError, ValueError, RuntimeError, KeyError, ArithmeticError) as error:
         print(f"lmlib: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        again = ": --resume goes on" if "resume" in given else ""
+        print(f"\nlmlib: interrupted{again}", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -88,8 +88,11 @@ class Corpus:
 def save_corpus(corpus: Corpus, path: Path) -> None:
     """Write a corpus to one safetensors file; `n_bytes` stands in its JSON header."""
     arrays = {name: np.ascontiguousarray(getattr(corpus, name)) for name in _ARRAYS}
-    with replacing(path) as temporary:
-        save_file(arrays, temporary, {"n_bytes": str(corpus.n_bytes)})
+    try:
+        with replacing(path) as temporary:
+            save_file(arrays, temporary, {"n_bytes": str(corpus.n_bytes)})
+    except SafetensorError as error:  # which is no OSError
+        raise OSError(f"{path} cannot be written: {error}") from None
 
 
 def load_corpus_file(path: Path) -> Corpus:

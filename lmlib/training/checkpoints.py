@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -93,8 +94,16 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file; tensors may be on any device and need not be dense."""
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, path)
+    """Write a safetensors file; tensors may be on any device and need not be dense.
+
+    Raises:
+        OSError: it cannot be written, such as for want of room.
+    """
+    dense = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    try:
+        save_file(dense, path)
+    except SafetensorError as error:  # which is no OSError
+        raise OSError(f"{path} cannot be written: {error}") from None
 
 
 def write_folder(folder: Path, write: Callable[[Path], None]) -> None:

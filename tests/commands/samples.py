@@ -17,6 +17,11 @@ def text_folder(folder):
     return str(folder)
 
 
+def tune(model, examples, out, *more):
+    arguments = ["finetune", str(model), "--task", str(examples), "--out", str(out)]
+    return main([*arguments, "--length", "24", *SHORT, *more])
+
+
 def examples_file(path, kind="classification"):
     names = {"classification": ("bad", "good"), "generation": ("boo", "yes")}[kind]
     lines = [
@@ -41,7 +46,5 @@ def finetuned(tmp_path, recipe="mlm", kind="classification", *more):
     """A folder with a tuned model; its examples are in tmp_path/{kind}.jsonl."""
     examples = examples_file(tmp_path / f"{kind}.jsonl", kind)
     model, out = pretrained(tmp_path, recipe), tmp_path / "tuned"
-    arguments = ["finetune", str(model), "--task", examples, "--kind", kind]
-    arguments += ["--out", str(out), "--length", "24", *SHORT, *more]
-    assert main(arguments) == 0
+    assert tune(model, examples, out, "--kind", kind, *more) == 0
     return out

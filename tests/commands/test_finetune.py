@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lmlib.cli import main
-from tests.commands.samples import SHORT, examples_file, finetuned
+from tests.commands.samples import SHORT, examples_file, finetuned, pretrained, tune
 
 
 @pytest.mark.parametrize("recipe", ["mlm", "causal"])
@@ -25,6 +25,14 @@ def test_a_tuned_model_is_no_start(tmp_path, capsys):
     task = str(tmp_path / "classification.jsonl")
     assert main(["finetune", str(out), "--task", task, *SHORT]) == 2
     assert "fine-tuned already" in capsys.readouterr().err
+
+
+def test_a_length_is_that_of_the_model_at_most(tmp_path):
+    model = pretrained(tmp_path)
+    task = examples_file(tmp_path / "e.jsonl")
+    assert tune(model, task, tmp_path / "out", "--length", "128") == 0
+    made = json.loads((tmp_path / "out" / "lmlib.json").read_text())
+    assert made["task"]["length"] == 24
 
 
 def test_mistakes_are_told_in_a_line(tmp_path, capsys):

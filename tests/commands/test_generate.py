@@ -1,5 +1,7 @@
 """`lmlib generate`, as a person types it."""
 
+import pytest
+
 from lmlib.cli import main
 from tests.commands.samples import finetuned, pretrained
 
@@ -30,3 +32,35 @@ def test_an_encoder_cannot_write(tmp_path, capsys):
     out = pretrained(tmp_path, "causal")
     assert main(["generate", str(out), "The cat sat on the mat and slept"]) == 2
     assert "the model 24 positions" in capsys.readouterr().err
+
+
+def test_answers_can_be_drawn_and_numbered(tmp_path, capsys):
+    out = finetuned(tmp_path, "causal", "generation")
+    arguments = ["generate", str(out), "good cat 3", "--device", "cpu"]
+
+    def said(*more):
+        capsys.readouterr()
+        assert main([*arguments, "--tokens", "12", *more]) == 0
+        return capsys.readouterr().out
+
+    drawn = [said("--number", "2", "--temperature", "2", "--seed", s) for s in "112"]
+    assert drawn[0] == drawn[1] != drawn[2]
+    first, second = drawn[0].removeprefix("— 1 —").split("— 2 —")
+    assert first.strip() != second.strip()
+    likeliest = said("--temperature", "0")
+    assert said("--seed", "5") == likeliest  # the default is no dice
+    assert said("--temperature", "2", "--top-k", "1") == likeliest
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--tokens", "0"], "--tokens must be at least 1, got 0"),
+        (["--number", "-1"], "--number must be at least 1, got -1"),
+        (["--temperature", "nan"], "temperature must not be negative, got nan"),
+    ],
+)
+def test_odd_values_are_told(tmp_path, capsys, option, words):
+    out = pretrained(tmp_path, "causal")
+    assert main(["generate", str(out), "The", *option]) == 2
+    assert words in capsys.readouterr().err

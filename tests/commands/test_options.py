@@ -1,9 +1,19 @@
 """Options become settings, and help says defaults."""
 
 import argparse
+import re
+import shlex
+from pathlib import Path
 
-from lmlib.commands import options
+import pytest
+
+from lmlib.cli import main
+from lmlib.commands import distill, evaluate, finetune, generate, options, pretrain
+from lmlib.training import loop
+from lmlib.training.checkpoints import read_history
 from lmlib.training.settings import Settings
+from tests.commands import samples
+from tests.commands.samples import SHORT, TINY, examples_file, text_folder
 
 
 def test_options_become_settings():
@@ -22,3 +32,86 @@ def test_options_become_settings():
     said = parser.format_help()
     assert "(default: 100)" in said
     assert "None" not in said
+
+
+COMMANDS = {
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "distill": distill,
+    "evaluate": evaluate,
+    "generate": generate,
+}
+README = (Path(__file__).parents[2] / "README.md").read_text()
+TYPED = [c.TEXT.partition("examples:")[2] for c in COMMANDS.values()]
+EXAMPLES = re.findall(
+    rf"(?:\blmlib|-m lmlib\.cli) ((?:{'|'.join(COMMANDS)}) .+)",
+    "\n".join([*TYPED, README]),
+)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_of_help_and_readme_can_be_typed(monkeypatch, example):
+    # After two spaces or a # comes a remark.
+    words = shlex.split(re.split(r"   |  #", example)[0], comments=True)
+    if "--help" in words:
+        with pytest.raises(SystemExit, match="0"):
+            main(words)
+        return
+    seen = []
+    for module in COMMANDS.values():
+        monkeypatch.setattr(module, "run", lambda given: bool(seen.append(given)))
+    assert main(words) == 0
+    assert len(seen) == 1
+
+
+def test_there_are_examples_of_every_command():
+    assert {example.split()[0] for example in EXAMPLES} == set(COMMANDS)
+
+
+# -- Stopped, and resumed -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    return samples.pretrained(tmp_path_factory.mktemp("teacher"))
+
+
+@pytest.mark.parametrize("what", ["mlm+nsp", "rtd", "finetune", "distill"])
+def test_an_interrupted_command_goes_on_to_the_same_bits(
+    tmp_path, capsys, monkeypatch, teacher, what
+):
+    text, whole, stopped = tmp_path / "text", tmp_path / "whole", tmp_path / "stopped"
+    text_folder(text)
+    if what == "finetune":
+        task = examples_file(tmp_path / "e.jsonl")
+        command = ["finetune", str(teacher), "--task", task, "--method", "lora"]
+        command += ["--length", "24"]
+    elif what == "distill":
+        command = ["distill", str(teacher), "--text", str(text), "--hidden", "1"]
+        command += ["--attention", "1", "--length", "24"]
+    else:
+        command = ["pretrain", what, "--text", str(text), "--tokenizer", "bytes"]
+        command += [*TINY, "--dropout", "0.2", "--optimizer", "muon"]
+    assert main([*command, *SHORT, "--out", str(whole)]) == 0
+    rate, steps = loop.set_learning_rate, []
+
+    def interrupted(optimizers, share):
+        steps.append(share)
+        if len(steps) == 5:  # after the checkpoint of step 3
+            raise KeyboardInterrupt
+        rate(optimizers, share)
+
+    monkeypatch.setattr(loop, "set_learning_rate", interrupted)
+    assert main([*command, *SHORT, "--out", str(stopped)]) == 130
+    assert "interrupted: --resume goes on" in capsys.readouterr().err
+    assert main([*command, *SHORT, "--out", str(stopped), "--resume"]) == 0
+    assert len(steps) == 5 + 3
+    expected, got = (
+        [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+        for lines in map(read_history, (whole / "training", stopped / "training"))
+    )
+    assert got == expected
+    files = list(whole.glob("*.safetensors"))
+    assert files
+    for path in files:
+        assert (stopped / path.name).read_bytes() == path.read_bytes()

@@ -12,6 +12,7 @@ from lmlib.cli import main
 from lmlib.training.checkpoints import read_history
 from lmlib.training.keep import load
 from tests.commands.samples import SHORT, TINY, pretrained, text_folder
+from tests.training.test_parallel import torchrun
 
 
 @pytest.mark.parametrize("recipe", ["causal", "mlm+nsp", "rtd"])
@@ -44,6 +45,22 @@ def test_goes_on_only_with_resume_and_the_same_settings(tmp_path, capsys):
     assert (out / "model.safetensors").read_bytes() == weights
     assert main([*arguments, "--resume", "--lr", "1"]) == 2
     assert "settings.lr: 0.002, now 1.0" in capsys.readouterr().err
+
+
+def test_two_processes_have_the_losses_of_one(tmp_path):
+    one, two = pretrained(tmp_path, "mlm+nsp"), tmp_path / "two"
+    arguments = ["pretrain", "mlm+nsp", "--text", tmp_path / "text", "--out", two]
+    arguments += ["--tokenizer", "bytes", *TINY, *SHORT]
+    result = torchrun("lmlib.cli", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("the model is in") == 1
+    lines = [read_history(out / "training") for out in (one, two)]
+    for expected, line in zip(*lines, strict=True):
+        assert line["step"] == expected["step"]
+        for kind in expected.keys() & {"losses", "validation"}:
+            # Sums in another order, and in bfloat16 where there are units for it.
+            assert line[kind] == pytest.approx(expected[kind], rel=2e-3)
+    assert load(two).made["recipe"] == "mlm+nsp"
 
 
 def test_makes_a_tokenizer(tmp_path):

@@ -78,6 +78,11 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "settings.json"]
 
 
+def test_what_cannot_be_written_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(OSError, match="none/x cannot be written"):
+        checkpoints.write_tensors(tmp_path / "none" / "x", {"a": torch.zeros(3)})
+
+
 def test_history_is_cut_at_the_checkpoint_and_at_a_torn_line(tmp_path):
     folder = checkpoints.RunFolder(tmp_path)
     lines = [{"step": i, "losses": {"lm": 1.5}} for i in range(1, 6)]

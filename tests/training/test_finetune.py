@@ -17,6 +17,7 @@ from lmlib.training.finetune import (
     TaskObjective,
     answer,
     evaluate,
+    final_scores,
     finetune,
     forward,
     initialise,
@@ -159,6 +160,12 @@ def test_inputs_of_words_have_a_target_at_the_first_token_of_each():
     assert batch["token_ids"][0, :5].tolist() == [cls, a, a + 1, a + 2, sep]
 
 
+def test_a_decoder_has_seen_a_word_before_it_names_its_class():
+    words = [Example("ab c", (2, 1))]
+    batch = made("tagging", words, pretrained("causal"))
+    assert batch["targets"].tolist() == [[IGNORE, IGNORE, 2, 1, IGNORE]]
+
+
 def test_inputs_of_generation_have_the_answer_as_targets_and_nothing_else():
     batch = made(
         "generation", [Example("ab", "c"), Example("a", "")], pretrained("causal")
@@ -299,6 +306,23 @@ def test_generation(recipe):
     assert said == "moo"
 
 
+@pytest.mark.parametrize("recipe", ["causal", "span"])
+def test_long_answers_can_be_exact(monkeypatch, recipe):
+    wanted = "x" * 40
+
+    def writes_it(model, token_ids, n_new, **options):
+        start = token_ids[0].tolist() if recipe == "causal" else [SPECIAL.pad]
+        said = [*wanted.encode(), SPECIAL.eos][:n_new]
+        return torch.tensor([[*start, *said]])
+
+    size = Size(d_model=16, n_layers=1, n_heads=4, length=100)
+    model = pretrained(recipe, size=size)
+    chosen = task("generation", [Example(f"{i:09}", wanted) for i in range(20)], ())
+    measured = TaskObjective(chosen, TOKENIZER, model, length=100, batch_size=8)
+    monkeypatch.setattr("lmlib.training.finetune.generate", writes_it)
+    assert final_scores(model, measured, chosen.valid)["exact"] == 1.0
+
+
 def test_the_test_set_is_touched_once_and_not_to_choose():
     class Watched(HeldOut):
         opened = 0
@@ -351,5 +375,9 @@ def test_resuming_needs_the_same_examples(tmp_path):
 def test_sequences_longer_than_the_model_are_refused():
     with pytest.raises(ValueError, match="length must be at most 24, got 25"):
         finetune(pretrained(), task(), TOKENIZER, Settings(steps=1), length=25)
+    with pytest.raises(ValueError, match="length must be at least 5, got 4"):
+        finetune(pretrained(), task(), TOKENIZER, Settings(steps=1), length=4)
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        objective(pretrained(), task(), batch_size=0)
     assert isinstance(pretrained("mlm", "roberta"), Roberta | Bert)
     assert isinstance(pretrained("causal"), GPT)

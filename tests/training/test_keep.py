@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from lmlib.models import hub
-from lmlib.training.finetune import forward, initialise, inputs
+from lmlib.training.finetune import finetune, forward, initialise, inputs
 from lmlib.training.keep import keep, load
 from lmlib.training.pretrain import make_model
+from lmlib.training.settings import Settings
 from lmlib.training.tasks import task_data
 from tests.training.samples import SIZE, TOKENIZER, sentences
 
@@ -33,6 +34,23 @@ def test_a_tuned_model_comes_back(tmp_path, recipe, family, kind):
         expected, got = (forward(m, batch)[0] for m in (model, kept.model))
     assert torch.equal(got, expected)
     hub.load(tmp_path)  # the backbone is for everybody
+
+
+def test_what_lora_learned_is_kept_in_plain_matrices(tmp_path):
+    source = make_model("mlm", TOKENIZER.special, TOKENIZER.size, SIZE)
+    task = task_data("classification", sentences(20), ("bad", "good"))
+    tuned = finetune(
+        source, task, TOKENIZER, Settings(steps=4, lr=0.1), method="lora", length=24
+    )
+    made = {"task": {"kind": task.kind, "names": task.names}}
+    keep(tuned.model, TOKENIZER, tmp_path, made)
+    kept = load(tmp_path)
+    batch = inputs(task.valid, task, kept.tokenizer, kept.model, length=24)
+    begun = kept.model.backbone.blocks[0].attention.qkv.weight
+    with torch.no_grad():
+        expected, got = (forward(m.eval(), batch)[0] for m in (tuned.model, kept.model))
+        assert torch.equal(got, expected)
+        assert not torch.equal(begun, source.backbone.blocks[0].attention.qkv.weight)
 
 
 def test_another_family_is_refused(tmp_path):

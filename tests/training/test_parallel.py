@@ -70,6 +70,16 @@ def test_too_few_rows_is_an_error():
         parallel.rows({"x": torch.arange(2)}, 0, 3)
 
 
+def test_a_device_that_is_not_there_is_told():
+    missing = "cuda" if not torch.cuda.is_available() else "cuda:99"
+    for name in (missing, "meta", "gpu"):
+        with (
+            pytest.raises(ValueError, match=rf"device must be .*; got {name} \("),
+            parallel.processes(name),
+        ):
+            pass
+
+
 def test_one_process_needs_no_group(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with parallel.processes("cpu") as device:

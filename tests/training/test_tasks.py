@@ -25,8 +25,21 @@ def test_parts_are_apart_whole_and_seeded():
     assert sum(map(len, parts)) == 100  # equal texts stay together
     again = task_data("classification", EXAMPLES, ("a", "b"), valid=0.2, test=0.1)
     assert again.train == task.train
-    other = task_data("classification", EXAMPLES, ("a", "b"), seed=1)
-    assert {e.text for e in other.valid} != texts[1]
+
+
+def test_a_seed_decides_which_are_learned_from_and_never_which_are_tested():
+    tasks = [task_data("classification", EXAMPLES, ("a", "b"), seed=s) for s in (0, 1)]
+    one, other = tasks
+    assert one.valid == other.valid
+    assert one.test.open() == other.test.open()
+    assert one.train != other.train
+    assert set(one.train) == set(other.train)
+    # More lines in the file: what was tested on before is not learned from.
+    more = [*EXAMPLES, Example("one more", 0)]
+    longer = task_data("classification", more, ("a", "b"))
+    before = task_data("classification", EXAMPLES, ("a", "b")).test.open()
+    held_out = {e.text for e in (*longer.test.open(), *longer.valid)}
+    assert {e.text for e in before} <= held_out
 
 
 def test_fewer_examples_are_among_more():
@@ -67,6 +80,13 @@ def test_examples_are_read_from_lines_of_json(tmp_path):
     )
     path.write_text('{"text": "a b", "label": ["y", "x"]}')
     assert read_examples(path, "tagging") == ([Example("a b", (1, 0))], ("x", "y"))
+    # U+2028 ends a line of Python's splitlines and not of JSON; a BOM is no text.
+    path.write_text(
+        '\ufeff{"text": "a\u2028b", "label": "x"}\n{"text": "c", "label": 1}', "utf-8"
+    )
+    examples, names = read_examples(path, "classification")
+    assert names == ("1", "x")
+    assert examples == [Example("a\u2028b", 1), Example("c", 0)]
     path.write_text('{"text": "a", "label": "x"}\nno json')
     with pytest.raises(ValueError, match="line 2: expected"):
         read_examples(path, "classification")
@@ -87,6 +107,39 @@ def test_examples_are_read_from_lines_of_json(tmp_path):
 def test_examples_of_another_kind_are_refused(kind, example):
     with pytest.raises(ValueError, match=f"is no example of {kind}"):
         Task(kind, ("x", "y"), [example], [example], HeldOut([]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        ("tagging", '{"text": "a b", "label": ["x"]}', "line 1: .* for each word"),
+        ("pairs", '{"text": "a", "label": "x"}', 'line 1: .*"second"'),
+        ("classification", '{"text": "a", "label": "x"}', "two classes .* got x"),
+        ("classification", "", "two classes at least, got none"),
+        ("classification", b"\xff", "no text in UTF-8"),
+    ],
+)
+def test_files_of_another_kind_are_refused(tmp_path, kind, content, words):
+    path = tmp_path / "examples.jsonl"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=words):
+        read_examples(path, kind)
+
+
+def test_examples_of_the_test_set_are_checked_before_the_training():
+    for i in range(30):  # wherever it lands
+        examples = [Example(f"t {j}", (0, 1)[: 1 + (i != j)]) for j in range(30)]
+        with pytest.raises(ValueError, match="is no example of tagging"):
+            task_data("tagging", examples, ("a", "b"))
+
+
+@pytest.mark.parametrize("n", [0, -5])
+def test_a_number_of_examples_below_one_is_refused(n):
+    with pytest.raises(ValueError, match=f"n_train must be at least 1, got {n}"):
+        task_data("classification", EXAMPLES, ("a", "b"), n_train=n)
+    part = Labelled(["a", "b"], np.arange(2), ("a", "b"))
+    with pytest.raises(ValueError, match=f"n_train must be at least 1, got {n}"):
+        classification(part, part, part, n_train=n)
 
 
 def test_too_few_texts_are_an_error():
