@@ -1,5 +1,6 @@
 """Every recipe learns, keeps what it learned, and transformers can read it."""
 
+import hashlib
 import json
 import math
 
@@ -67,7 +68,11 @@ def test_a_recipe_learns_and_is_kept(tmp_path, recipe, family):
                 ours, theirs = ours["mlm"], theirs["mlm"]
     assert torch.equal(ours, theirs)
     assert load_tokenizer(tmp_path).digest == TOKENIZER.digest
-    assert json.loads((tmp_path / "lmlib.json").read_text()) == {"recipe": recipe}
+    made = json.loads((tmp_path / "lmlib.json").read_text())
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    assert made["recipe"] == recipe
+    assert made["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert made["torch"] == torch.__version__
     config = transformers.AutoConfig.from_pretrained(tmp_path)
     assert config.pad_token_id == TOKENIZER.special.pad
     assert config.model_type == family
