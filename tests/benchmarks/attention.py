@@ -51,10 +51,10 @@ def compare(
     causal: bool,
     backward: bool,
     rounds: int,
-    device: torch.device,
+    ceiling: measure.Ceiling,
 ) -> tuple[measure.Times, float]:
     """Seconds of each, and the operations that one run needs."""
-    batch = max(tokens // n, 1)
+    device, batch = ceiling.device, max(tokens // n, 1)
     projected = torch.randn(batch, n, 3 * HEADS * D_HEAD, device=device, dtype=dtype)
     projected.requires_grad_()
     gradient = torch.randn(batch, n, HEADS, D_HEAD, device=device, dtype=dtype)
@@ -72,7 +72,7 @@ def compare(
             "lmlib": lambda: run(ours, projected, gradient),
             "again": lambda: run(fused, projected, gradient),
         },
-        device,
+        ceiling,
         rounds,
         repeats=50 if device.type == "cuda" else 1,
         at_least=1.0,
@@ -91,13 +91,15 @@ def main() -> None:
         f"attention alone, {HEADS} heads of {D_HEAD}, {given.tokens} positions, "
         f"{measure.machine(device)}; {given.rounds} rounds or more"
     )
-    peak = measure.ceilings(device, dtypes, tokens=given.tokens, d_model=HEADS * D_HEAD)
+    ceiling = measure.Ceiling(
+        device, dtypes, tokens=given.tokens, d_model=HEADS * D_HEAD
+    )
     table, medians = [], {"lmlib": [], "again": []}
     for dtype, causal, backward, n in itertools.product(
-        peak, (False, True), (False, True), LENGTHS
+        ceiling.best, (False, True), (False, True), LENGTHS
     ):
         times, operations = compare(
-            n, given.tokens, dtype, causal, backward, given.rounds, device
+            n, given.tokens, dtype, causal, backward, given.rounds, ceiling
         )
         for name, found in medians.items():
             found.append(statistics.median(measure.ratios(times, "SDPA", name)))
@@ -110,9 +112,10 @@ def main() -> None:
                 "ms": f"{1000 * median:.2f}",
                 **measure.ratio(times, "SDPA", "lmlib"),
                 "SDPA again": f"{medians['again'][-1]:.2f}",
-                "ceiling": f"{operations / median / peak[dtype]:.0%}",
+                "ceiling": ceiling.share(operations, median, dtype),
             }
         )
+    print(ceiling)
     print(Table(table))
     print(
         f"at worst lmlib has {min(medians['lmlib']):.2f} of SDPA's speed, and SDPA "

@@ -6,11 +6,12 @@ processor's seconds for this process, not those on the wall: neighbours cost les
 """
 
 import argparse
+import itertools
 import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
 
 def take_turns(
     runs: Mapping[str, Run],
-    device: torch.device,
+    ceiling: "Ceiling",
     rounds: int,
     *,
     repeats: int = 1,
@@ -99,7 +100,8 @@ def take_turns(
         # There and back, so that none always comes after the same other one.
         order = list(runs) if len(next(iter(times.values()))) % 2 else [*runs][::-1]
         for name in order:
-            times[name].append(seconds(runs[name], device, repeats))
+            times[name].append(seconds(runs[name], ceiling.device, repeats))
+    ceiling.measure()
     return times
 
 
@@ -126,36 +128,45 @@ def ratio(times: Times, base: str, name: str) -> dict[str, str]:
 # -- The ceiling ----------------------------------------------------------------------
 
 
-def ceiling(
-    device: torch.device, dtype: torch.dtype, *, tokens: int, d_model: int
-) -> float:
-    """Operations a second of the faster of two matrix products in this precision:
-    tokens × d_model × 4·d_model, as in a feed-forward layer, and a large square one."""
-    large = 8192 if device.type == "cuda" else 2048
-    best = 0.0
-    for n, k, m in ((tokens, d_model, 4 * d_model), (large, large, large)):
-        a = torch.randn(n, k, device=device, dtype=dtype)
-        b = torch.randn(k, m, device=device, dtype=dtype)
-        for _ in range(3):
+class Ceiling:
+    """The most operations a second that a matrix product reached, by precision.
+
+    Tried are two: tokens × d_model × 4·d_model, as in a feed-forward layer, and a large
+    square one. `take_turns` tries again, since a neighbour may have been busy at first:
+    the ceiling only rises.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        dtypes: Iterable[torch.dtype],
+        *,
+        tokens: int,
+        d_model: int,
+    ) -> None:
+        self.device = device
+        large = 8192 if device.type == "cuda" else 2048
+        self.shapes = ((tokens, d_model, 4 * d_model), (large, large, large))
+        self.best = dict.fromkeys(sorted(dtypes, key=str), 0.0)
+        self.measure()
+
+    def measure(self) -> None:
+        for dtype, (n, k, m) in itertools.product(self.best, self.shapes):
+            a = torch.randn(n, k, device=self.device, dtype=dtype)
+            b = torch.randn(k, m, device=self.device, dtype=dtype)
             a @ b
-        least = min(seconds(lambda a=a, b=b: a @ b, device) for _ in range(10))
-        best = max(best, 2 * n * k * m / least)
-    return best
+            least = min(seconds(lambda a=a, b=b: a @ b, self.device) for _ in range(3))
+            self.best[dtype] = max(self.best[dtype], 2 * n * k * m / least)
 
+    def share(self, operations: float, took: float, dtype: torch.dtype) -> str:
+        return f"{operations / took / self.best[dtype]:.0%}"
 
-def ceilings(
-    device: torch.device, dtypes: set[torch.dtype], *, tokens: int, d_model: int
-) -> dict[torch.dtype, float]:
-    """`ceiling` of each precision; says them, and which are not there."""
-    found = {
-        dtype: ceiling(device, dtype, tokens=tokens, d_model=d_model)
-        for dtype in sorted(dtypes, key=str)
-    }
-    said = [f"{peak / 1e9:,.0f} GFLOP/s in {short(d)}" for d, peak in found.items()]
-    print(f"ceiling, the fastest matrix product measured here: {', '.join(said)}")
-    if torch.bfloat16 not in found:
-        print("no rows in bf16: this processor has no units for it")
-    return found
+    def __str__(self) -> str:
+        said = [f"{x / 1e9:,.0f} GFLOP/s in {short(d)}" for d, x in self.best.items()]
+        lines = [f"ceiling, the fastest matrix product of this run: {', '.join(said)}"]
+        if torch.bfloat16 not in self.best:
+            lines.append("no rows in bf16: this processor has no units for it")
+        return "\n".join(lines)
 
 
 def short(dtype: torch.dtype) -> str:

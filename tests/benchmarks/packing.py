@@ -114,11 +114,10 @@ def compare(
     lengths: Sequence[int],
     longest: int,
     rounds: int,
-    device: torch.device,
-    peak: float,
+    ceiling: measure.Ceiling,
     dtype: torch.dtype,
 ) -> Table:
-    examples = Examples(lengths, longest)
+    device, examples = ceiling.device, Examples(lengths, longest)
     torch.manual_seed(0)
     model = Bert(
         TransformerConfig(
@@ -164,7 +163,7 @@ def compare(
     assert max(totals) - min(totals) < 1e-5 * max(totals), totals
     times = measure.take_turns(
         {way: lambda b=batches: learn(b) for way, batches in on_device.items()},
-        device,
+        ceiling,
         rounds,
     )
     table = []
@@ -177,7 +176,7 @@ def compare(
                 "padding": f"{1 - share:.0%}",
                 "real tokens/s": f"{sum(lengths) / median:,.0f}",
                 **measure.ratio(times, "padded", way),
-                "ceiling": f"{operations(examples) / median / peak:.0%}",
+                "ceiling": ceiling.share(operations(examples), median, dtype),
             }
         )
     return Table(table)
@@ -194,9 +193,7 @@ def main() -> None:
         f"rows of at most {given.length} tokens, {measure.short(dtype)}, "
         f"{measure.machine(device)}; {given.rounds} rounds"
     )
-    peak = measure.ceilings(device, {dtype}, tokens=BATCH * given.length, d_model=D)[
-        dtype
-    ]
+    ceiling = measure.Ceiling(device, {dtype}, tokens=BATCH * given.length, d_model=D)
     for name, sentences in (("docstrings", False), ("sentences", True)):
         found = np.random.default_rng(0).permutation(
             real_lengths(sentences, given.length)
@@ -206,7 +203,8 @@ def main() -> None:
             f"\n{len(lengths)} {name}: {statistics.mean(lengths):.0f} tokens on "
             f"average, {statistics.median(lengths):.0f} in the median"
         )
-        print(compare(lengths, given.length, given.rounds, device, peak, dtype))
+        print(compare(lengths, given.length, given.rounds, ceiling, dtype))
+    print(ceiling)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def main() -> None:
         f"{text.length}, stride {text.stride}, {given.batch} at a time; "
         f"{measure.machine(device)}; {given.rounds} rounds"
     )
-    peak = measure.ceilings(
+    ceiling = measure.Ceiling(
         device,
         {dtype for dtype, _ in rows.values()},
         tokens=given.batch * text.length,
@@ -189,23 +189,23 @@ def main() -> None:
         tolerance = 1e-6 if dtype == FP32 else 1e-3
         assert abs(nats[name] / nats[base] - 1) < tolerance, nats
     times = measure.take_turns(
-        {name: score for name, (_, score) in rows.items()}, device, given.rounds
+        {name: score for name, (_, score) in rows.items()}, ceiling, given.rounds
     )
     table = []
     for name, (dtype, _) in rows.items():
         median = statistics.median(times[name])
-        share = text.operations(size) / median / peak[dtype]
         table.append(
             {
                 "": name,
                 "nats": f"{nats[name]:.3f}",
                 "tokens/s": f"{given.tokens / median:,.0f}",
                 **measure.ratio(times, base, name),
-                "ceiling": f"{share:.0%}",
+                "ceiling": ceiling.share(text.operations(size), median, dtype),
             }
         )
+    print(ceiling)
     print(Table(table))
-    for dtype in peak:
+    for dtype in ceiling.best:
         name = measure.short(dtype)
         same = measure.ratio(
             times, f"transformers, every trick, {name}", f"lmlib, {name}"

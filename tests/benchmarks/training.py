@@ -220,7 +220,10 @@ def rows(
 
 
 def print_table(
-    task: Task, contenders: Sequence[Row], times: measure.Times, peak: dict[Any, float]
+    task: Task,
+    contenders: Sequence[Row],
+    times: measure.Times,
+    ceiling: measure.Ceiling,
 ) -> None:
     base = contenders[0][0]
     table = []
@@ -231,11 +234,11 @@ def print_table(
                 "": name,
                 "tokens/s": f"{task.tokens / median:,.0f}",
                 **measure.ratio(times, base, name),
-                "ceiling": f"{task.operations / median / peak[dtype]:.0%}",
+                "ceiling": ceiling.share(task.operations, median, dtype),
             }
         )
     print(Table(table))
-    for dtype in peak:
+    for dtype in ceiling.best:
         name = measure.short(dtype)
         same = measure.ratio(
             times, f"transformers, every trick, {name}", f"lmlib, {name}"
@@ -282,7 +285,7 @@ def main() -> None:
         f"{given.size} BERT, {given.batch} × {size['length']} tokens, "
         f"{measure.machine(device)}; {given.rounds} rounds"
     )
-    peak = measure.ceilings(
+    ceiling = measure.Ceiling(
         device,
         {dtype for _, dtype, _ in contenders},
         tokens=task.tokens,
@@ -290,12 +293,13 @@ def main() -> None:
     )
     times = measure.take_turns(
         {name: lambda step=step: step(task) for name, _, step in contenders},
-        device,
+        ceiling,
         given.rounds,
         repeats=20 if device.type == "cuda" else 1,
     )
-    print_table(task, contenders, times, peak)
-    for dtype in peak:
+    print(ceiling)
+    print_table(task, contenders, times, ceiling)
+    for dtype in ceiling.best:
         print_curves(size, device, dtype)
 
 
