@@ -176,6 +176,17 @@ def short(dtype: torch.dtype) -> str:
 # -- The same model twice -------------------------------------------------------------
 
 
+def print_same_tricks(times: Times, ceiling: Ceiling) -> None:
+    """The ratio of lmlib to transformers given the same tricks, for each precision."""
+    for dtype in ceiling.best:
+        name = short(dtype)
+        same = ratio(times, f"transformers, every trick, {name}", f"lmlib, {name}")
+        print(
+            f"lmlib against transformers with every trick, {name}: "
+            f"{same['ratio']} ({same['range']})"
+        )
+
+
 def in_lmlib(theirs: nn.Module, device: torch.device) -> Any:
     """lmlib's model with the weights of one of `transformers`."""
     with tempfile.TemporaryDirectory() as folder:

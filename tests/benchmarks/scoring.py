@@ -205,15 +205,7 @@ def main() -> None:
         )
     print(ceiling)
     print(Table(table))
-    for dtype in ceiling.best:
-        name = measure.short(dtype)
-        same = measure.ratio(
-            times, f"transformers, every trick, {name}", f"lmlib, {name}"
-        )
-        print(
-            f"lmlib against transformers with every trick, {name}: "
-            f"{same['ratio']} ({same['range']})"
-        )
+    measure.print_same_tricks(times, ceiling)
 
 
 if __name__ == "__main__":

@@ -238,15 +238,7 @@ def print_table(
             }
         )
     print(Table(table))
-    for dtype in ceiling.best:
-        name = measure.short(dtype)
-        same = measure.ratio(
-            times, f"transformers, every trick, {name}", f"lmlib, {name}"
-        )
-        print(
-            f"lmlib against transformers with every trick, {name}: "
-            f"{same['ratio']} ({same['range']})"
-        )
+    measure.print_same_tricks(times, ceiling)
 
 
 # -- The same loss curve --------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Sentences against cuts made by hand (|), and properties of a partition."""
 
 import random
-import time
 
 import pytest
 
@@ -167,10 +166,8 @@ def test_the_pieces_join_to_the_text_and_each_has_something_visible():
 @pytest.mark.parametrize(
     "text", ["." * 300_000, "!?" * 100_000, "This is it. " * 400_000]
 )
-def test_time_grows_with_the_length_alone(text):
-    """Each takes a second or two; with steps of length², minutes."""
-    start = time.process_time()
+def test_long_rows_and_lines_come_to_an_end(text):
+    """In a second or two; with steps of length², this would take hours."""
     parts = split_sentences(text)
-    assert time.process_time() - start < 30
     assert "".join(parts) == text
     assert len(parts) == (400_000 if " " in text else 1)
