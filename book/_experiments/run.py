@@ -38,7 +38,7 @@ from lmlib.training.tasks import Example, Task, classification
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)
-STEPS = 400  # of `curves`
+STEPS = 600  # of `curves`
 LABELS = (100, 500, 2000)
 EPOCHS = {100: 20, 500: 10, 2000: 4}  # less data, more often
 N_TEST = 2000
