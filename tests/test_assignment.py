@@ -97,6 +97,18 @@ def test_solution_notebook_is_right_in_visible_and_hidden_tests():
         assert text.count(full) == 2, text
 
 
+def test_a_picture_is_a_locked_cell_with_a_tag(tmp_path):
+    path = tmp_path / "3.1-self-attention.py"
+    path.write_text('# %% picture="plot"\nx = 1\n\n# %% given="data"\ny = 1')
+    picture, given = assignment.read_source(path).cells
+    assert picture.metadata.tags == ["picture"]
+    assert "tags" not in given.metadata
+    for cell, name in ((picture, "given_plot"), (given, "given_data")):
+        assert cell.metadata.nbgrader.grade_id == name
+        assert cell.metadata.nbgrader.locked
+        assert not cell.metadata.nbgrader.solution
+
+
 # -- Mistakes of authors --------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Ordinary test cells work across two processes, modules and gradients included."""
 
+import copy
 from types import SimpleNamespace
 
 import nbformat
@@ -39,7 +40,11 @@ def examine(forkserver, student: str | list[str], *tests: str, given: str = ""):
         *(cell(text, f"answer{i}", "solution") for i, text in enumerate(student)),
         *(cell(text, f"test{i}", "test") for i, text in enumerate(tests)),
     ]
-    notebook = nbformat.v4.new_notebook(cells=cells)
+    return examined(forkserver, nbformat.v4.new_notebook(cells=cells))
+
+
+def examined(forkserver, notebook, source=None):
+    """The record of a notebook, which is its own source if there is no other."""
     submission = SimpleNamespace(
         student="s",
         assignment="a",
@@ -50,7 +55,9 @@ def examine(forkserver, student: str | list[str], *tests: str, given: str = ""):
     )
     connection = forkserver.connect()
     try:
-        return examiner.examine_submission(submission, notebook, connection, LIMITS)
+        return examiner.examine_submission(
+            submission, source or notebook, connection, LIMITS
+        )
     finally:
         connection.close()
 
@@ -384,3 +391,61 @@ def test_record_holds_answers_of_both_kinds_and_what_was_added(forkserver):
         ("essay", "Because."),
     )
     assert record.points == 1
+
+
+# -- A cell that only draws -----------------------------------------------------------
+
+PICTURE = "heights = [1, 2]\nopen('drawn', 'w').close()"
+WAS_DRAWN = "import os\ndef drawn(): return os.path.exists('drawn')"
+
+
+@pytest.mark.parametrize(
+    ("tags", "answer", "drawn"),
+    [
+        ([], "", True),
+        (["picture"], "", False),
+        (["picture"], "highest = max(heights)\nassert highest == 2", True),
+        (["picture"], "highest = max(globals()['heights'])", True),
+    ],
+)
+def test_a_picture_is_drawn_if_a_student_uses_what_it_defines(
+    forkserver, tags, answer, drawn
+):
+    picture = cell(PICTURE, "given_plot", "given")
+    picture.metadata.tags = tags
+    cells = [
+        cell(WAS_DRAWN, "given", "given"),
+        picture,
+        cell(answer + "\ndef seen(): return drawn()", "answer", "solution"),
+        cell(f"assert seen() is {drawn}", "test", "test"),
+    ]
+    record = examined(forkserver, nbformat.v4.new_notebook(cells=cells))
+    assert [result.state for result in record.cells] == ["passed"], record
+
+
+def test_a_picture_whose_names_a_test_uses_is_drawn(forkserver):
+    picture = cell("heights = [len(words)]", "given_plot", "given")
+    picture.metadata.tags = ["picture"]
+    cells = [
+        cell("words = ['a']", "answer", "solution"),
+        picture,
+        cell("assert heights == [1]", "test", "test"),
+    ]
+    record = examined(forkserver, nbformat.v4.new_notebook(cells=cells))
+    assert [result.state for result in record.cells] == ["passed"], record
+
+
+def test_a_student_cannot_call_a_cell_a_picture(forkserver):
+    """The instructor's cell says what is left out, not the one that was handed in."""
+    source = nbformat.v4.new_notebook(
+        cells=[
+            cell("factor = 2", "given", "given"),
+            cell("", "answer", "solution"),
+            cell("assert double() == 2", "test", "test"),
+        ]
+    )
+    handed_in = copy.deepcopy(source)
+    handed_in.cells[0].metadata.tags = ["picture"]
+    handed_in.cells[1].source = "def double(): return globals()['fac' + 'tor']"
+    record = examined(forkserver, handed_in, source)
+    assert [result.state for result in record.cells] == ["passed"], record

@@ -8,7 +8,10 @@ registry of exercises:
                                                      minutes and hints are added
     # %% solution="attention_weights"                the student's cell
     # %% test="attention_weights"                    visible and hidden tests, locked
-    # %% given="plot"                                code that students run, locked
+    # %% given="imports"                             code that students run, locked
+    # %% picture="plot"                              the same, but it only draws:
+                                                     grading leaves it out unless a
+                                                     name that it defines is used
 
 Inside, `### BEGIN SOLUTION` and `### BEGIN HIDDEN TESTS` are nbgrader's own marks, and
 it is nbgrader that takes them out.
@@ -49,7 +52,9 @@ def read_source(path: Path) -> NotebookNode:
     )
     seen: dict[str, str] = {}
     for position, cell in enumerate(notebook.cells):
-        roles = {"exercise", "solution", "test", "given"} & set(cell.metadata)
+        roles = {"exercise", "solution", "test", "given", "picture"} & set(
+            cell.metadata
+        )
         if len(roles) > 1:
             raise ValueError(
                 f"{path}, cell {position}: one role only, got {sorted(roles)}"
@@ -57,6 +62,9 @@ def read_source(path: Path) -> NotebookNode:
         role = roles.pop() if roles else "text"
         name = cell.metadata.get(role, f"cell_{position:02d}")
         cell.metadata = NotebookNode()
+        if role == "picture":
+            role = "given"
+            cell.metadata.tags = ["picture"]
         grade_id = {"solution": name, "text": name}.get(role, f"{role}_{name}")
         if grade_id in seen:
             raise ValueError(f"{path}: two cells are named {grade_id}")

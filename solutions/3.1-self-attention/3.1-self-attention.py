@@ -284,7 +284,7 @@ check("3.1/cached_attention", cached_attention, hidden=True)
 #   distance 0.
 
 
-# %% given="plot"
+# %% picture="plot"
 def entropy_of_weights(d_k: int, scale: float) -> float:
     generator = torch.Generator().manual_seed(d_k)
     query = torch.randn(40, 1, d_k, generator=generator)
@@ -293,22 +293,27 @@ def entropy_of_weights(d_k: int, scale: float) -> float:
     return torch.special.entr(weights).sum(-1).mean().item() / math.log(2)
 
 
-sizes = [4, 8, 16, 32, 64, 128, 256]
-position, pair = torch.arange(60)[:, None], torch.arange(32)
-angles = position * 10_000 ** (-2 * pair / 64)
-products = angles.cos().sum(-1)  # sin·sin + cos·cos = cos of the difference
+key_sizes = [4, 8, 16, 32, 64, 128, 256]
+far_angles = torch.arange(60)[:, None] * 10_000 ** (-torch.arange(32) / 32)
+products = far_angles.cos().sum(-1)  # sin·sin + cos·cos = cos of the difference
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
-left.plot(sizes, [entropy_of_weights(d, d**-0.5) for d in sizes], "o-", label="A")
-left.plot(sizes, [entropy_of_weights(d, 1.0) for d in sizes], "s--", label="B")
-left.set(xscale="log", xlabel="$d_k$", ylabel="entropy in bits", ylim=(0, 8))
-left.set_xticks(sizes, labels=sizes)
-left.legend()
-right.plot(products, "o-", markersize=3)
-right.axhline(products[0] / 2, color="grey", linewidth=1)
-right.set(xlabel="distance", ylabel="dot product", ylim=(0, None))
-right.set_xticks(range(0, 60, 4))
-right.grid(axis="x", alpha=0.4)
+figure, (ax_left, ax_right) = plt.subplots(
+    1, 2, figsize=(10, 3.5), layout="constrained"
+)
+ax_left.plot(
+    key_sizes, [entropy_of_weights(d, d**-0.5) for d in key_sizes], "o-", label="A"
+)
+ax_left.plot(
+    key_sizes, [entropy_of_weights(d, 1.0) for d in key_sizes], "s--", label="B"
+)
+ax_left.set(xscale="log", xlabel="$d_k$", ylabel="entropy in bits", ylim=(0, 8))
+ax_left.set_xticks(key_sizes, labels=key_sizes)
+ax_left.legend()
+ax_right.plot(products, "o-", markersize=3)
+ax_right.axhline(products[0] / 2, color="grey", linewidth=1)
+ax_right.set(xlabel="distance", ylabel="dot product", ylim=(0, None))
+ax_right.set_xticks(range(0, 60, 4))
+ax_right.grid(axis="x", alpha=0.4)
 plt.show()
 
 # %% solution="read_the_plot"
