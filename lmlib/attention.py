@@ -11,6 +11,7 @@ uses the opposite one.) A floating-point mask is added to the scores, and −inf
 
 import math
 from collections.abc import Callable
+from itertools import zip_longest
 
 import torch
 import torch.nn.functional as F
@@ -329,12 +330,10 @@ def _check_shapes(query: Tensor, key: Tensor, value: Tensor) -> None:
         raise ValueError(f"query and key must have the same d_k (last); got {shapes}")
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(f"there must be one value per key; got {shapes}")
-    try:
-        torch.broadcast_shapes(*(t.shape[:-2] for t in (query, key, value)))
-    except RuntimeError:
-        raise ValueError(
-            f"the leading dimensions must broadcast; got {shapes}"
-        ) from None
+    leading = (reversed(t.shape[:-2]) for t in (query, key, value))
+    # By hand: torch.broadcast_shapes loads sympy, in half a second.
+    if any(len({*sizes} - {1}) > 1 for sizes in zip_longest(*leading, fillvalue=1)):
+        raise ValueError(f"the leading dimensions must broadcast; got {shapes}")
 
 
 def _check_mask_dtype(mask: Tensor) -> None:
@@ -347,12 +346,9 @@ def _check_mask_dtype(mask: Tensor) -> None:
 
 def _check_mask(mask: Tensor, shape: tuple[int, ...] | torch.Size) -> None:
     _check_mask_dtype(mask)
-    try:
-        same = torch.broadcast_shapes(mask.shape, shape) == torch.Size(shape)
-        fits = same and mask.ndim >= 2
-    except RuntimeError:
-        fits = False
-    if not fits:
+    sizes = zip(reversed(mask.shape), reversed(shape), strict=False)
+    fits = all(size in (1, wanted) for size, wanted in sizes)
+    if not 2 <= mask.ndim <= len(shape) or not fits:
         raise ValueError(
             f"mask of shape {tuple(mask.shape)} must have two dimensions or more and "
             f"broadcast to the scores' shape {tuple(shape)} (…, query, key)"

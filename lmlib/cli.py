@@ -160,6 +160,8 @@ def _grade(given: argparse.Namespace) -> int:
     new: set[str] = set()
 
     def progress(done: int, total: int, record: Any) -> None:
+        from lmlib.grading import report, report_plots  # noqa: F401  # for the end
+
         clerk.write(record)
         new.add(record.student)
         _progress(done, total, record)

@@ -9,7 +9,6 @@ fits (the submission, the tests, the library, the secret) is not made again.
 import contextlib
 import gc
 import hashlib
-import importlib
 import json
 import os
 import signal
@@ -158,7 +157,6 @@ def _examine(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     # What every examiner will need, once, before the first fork.
-    importlib.import_module("torch.fx.experimental.symbolic_shapes")  # by backward()
     matplotlib.use("Agg")
     given = examiner.given_names(source)
     for exercise in examiner.exercises_of(source):
@@ -167,8 +165,9 @@ def _examine(
     gc.freeze()  # or a collection in an examiner would copy all that it looks at
     waiting = pending[::-1]
     running: dict[int, tuple[Submission, str, float]] = {}
+    ended: list[tuple[Submission, str]] = []
     try:
-        while waiting or running:
+        while waiting or running or ended:
             while waiting and len(running) < jobs:
                 submission, mark = waiting.pop()
                 connection = forkserver.connect()
@@ -192,15 +191,14 @@ def _examine(
                 connection.close()
                 until = time.monotonic() + limits.notebook + GRACE
                 running[pid] = (submission, mark, until)
-            ended = [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]
-            for pid in ended:
-                submission, mark, _ = running.pop(pid)
-                yield submission, mark
+            yield from ended  # while the next ones are at work
+            gone = [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]
+            ended = [running.pop(pid)[:2] for pid in gone]
             for pid, (_, _, until) in running.items():
                 if time.monotonic() > until:
                     os.kill(pid, signal.SIGKILL)
-            if not ended:
-                time.sleep(0.005)
+            if not ended and running:
+                time.sleep(0.002)
     finally:
         torch.set_num_threads(threads)
         for pid in running:

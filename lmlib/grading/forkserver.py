@@ -120,7 +120,6 @@ def warm_up() -> None:
     gc.disable()
     import matplotlib.pyplot as plt
     import torch
-    import torch.fx.experimental.symbolic_shapes  # what backward() imports
     from IPython.core.inputtransformer2 import TransformerManager
 
     from lmlib import attention, positions  # noqa: F401
