@@ -1,7 +1,9 @@
-"""The experiments: each run is recorded once, and compared with the right thing."""
+"""The recorded results: complete, with spread, and said how they came about."""
 
 import importlib.util
 import json
+
+import pytest
 
 from lmlib.grading.assignment import ROOT
 
@@ -16,6 +18,18 @@ def experiments():
 
 
 RUN = experiments()
+
+
+@pytest.mark.parametrize("name", ["curves", "labels", "distillation"])
+def test_every_run_is_recorded_once_for_each_of_three_seeds(name):
+    record = json.loads((FOLDER / f"{name}.json").read_text())
+    assert record["command"] == f"python book/_experiments/run.py {name}"
+    assert record["machine"]
+    assert record["date"]
+    planned = [what for what, _ in getattr(RUN, name)()]
+    done = [{key: row[key] for key in planned[0]} for row in record["rows"]]
+    assert sorted(map(str, done)) == sorted(map(str, planned))
+    assert {what["seed"] for what in planned} == {0, 1, 2}
 
 
 def test_a_stopped_experiment_goes_on_with_what_is_missing(tmp_path):
