@@ -93,12 +93,13 @@ def run_folder(out: Path) -> Path:
 
 
 def print_losses(scores: dict[str, float]) -> None:
-    """Each loss in bits per target."""
+    """Each loss in bits per target; for replaced tokens with their weight in it."""
     from lmlib.losses import bits
 
     for part, nats in scores.items():
         if part != "loss":
-            print(f"  {part:8} {bits(nats):8.4f} bits per target, held out")
+            times = ", times 50" if part == "rtd" else ""
+            print(f"  {part:8} {bits(nats):8.4f} bits per target{times}, held out")
 
 
 def print_scores(scores: dict[str, float]) -> None:

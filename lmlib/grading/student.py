@@ -182,7 +182,8 @@ class Server:
         self, number: int, gradient: torch.Tensor, inputs: list[int]
     ) -> tuple[Any, ...]:
         of = [self.kept[i] for i in inputs]
-        value, above = self.kept[number], gradient
+        value = self.kept[number]
+        above: torch.Tensor | None = gradient
         if not value.is_complex():
             # The same gradients from a number: given `above`, torch loads sympy to
             # compare the shapes, which takes half a second in each test.
