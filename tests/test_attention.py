@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 
 import jaxtyping
@@ -989,3 +991,17 @@ def test_last_positions_alone_give_the_last_rows_of_the_whole(rotate, n_new):
     close(
         new.detach(), whole[:, -n_new:].detach(), **tolerance(F64, 12 + 2 + 4 + 14 + 12)
     )
+
+
+def test_attention_does_not_load_sympy():
+    """As torch.broadcast_shapes does, which takes half a second."""
+    code = (
+        "import sys, torch; from lmlib.attention import attention; "
+        "x = torch.ones(2, 3, 4); "
+        "attention(x, x[:1], x, mask=torch.ones(3, 3, dtype=torch.bool)); "
+        "print('sympy' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert ran.stdout == "False\n", ran.stderr
