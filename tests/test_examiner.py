@@ -395,8 +395,8 @@ def test_record_holds_answers_of_both_kinds_and_what_was_added(forkserver):
 
 # -- A cell that only draws -----------------------------------------------------------
 
-PICTURE = "heights = [1, 2]\nopen('drawn', 'w').close()"
-WAS_DRAWN = "import os\ndef drawn(): return os.path.exists('drawn')"
+PICTURE = "heights = [1, 2]\nmath.was_drawn = True"
+WAS_DRAWN = "import math\ndef drawn(): return hasattr(math, 'was_drawn')"
 
 
 @pytest.mark.parametrize(
@@ -406,6 +406,7 @@ WAS_DRAWN = "import os\ndef drawn(): return os.path.exists('drawn')"
         (["picture"], "", False),
         (["picture"], "highest = max(heights)\nassert highest == 2", True),
         (["picture"], "highest = max(globals()['heights'])", True),
+        (["picture", "magic"], "", True),
     ],
 )
 def test_a_picture_is_drawn_if_a_student_uses_what_it_defines(
@@ -413,6 +414,8 @@ def test_a_picture_is_drawn_if_a_student_uses_what_it_defines(
 ):
     picture = cell(PICTURE, "given_plot", "given")
     picture.metadata.tags = tags
+    if "magic" in tags:  # what is no Python cannot be looked through
+        picture.source = "%time\n" + PICTURE
     cells = [
         cell(WAS_DRAWN, "given", "given"),
         picture,

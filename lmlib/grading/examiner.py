@@ -479,10 +479,13 @@ def _only_looked_at(
     """
     if "picture" not in cell.metadata.get("tags", ()):
         return False
+    try:
+        names = symtable.symtable(cell.source, "<given>", "exec").get_symbols()
+    except SyntaxError:  # IPython's magics
+        return False
     others = [c for c in source.cells if _kind(c) in ("test", "given") and c != cell]
     others += [c for c in notebook.cells if _kind(c) in ("solution", "code")]
     words = {word for c in others for word in re.findall(r"\w+", c.source)}
-    names = symtable.symtable(cell.source, "<given>", "exec").get_symbols()
     defined = {n.get_name() for n in names if n.is_assigned() or n.is_imported()}
     return defined.isdisjoint(words)
 
