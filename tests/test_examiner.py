@@ -393,6 +393,21 @@ def test_record_holds_answers_of_both_kinds_and_what_was_added(forkserver):
     assert record.points == 1
 
 
+def test_gradient_from_above_is_the_one_that_was_sent(forkserver):
+    """For real and complex tensors, and with infinite values below it."""
+    passes(
+        forkserver,
+        "def scaled(x, by): return x * by\ndef turned(z): return z * 1j",
+        "above = torch.tensor([2.0, -3.0])\n"
+        "x = torch.tensor([1.0, math.inf], requires_grad=True)\n"
+        "scaled(x, 3.0).backward(above)\n"
+        "assert x.grad.tolist() == [6.0, -9.0]\n"
+        "z = torch.tensor([1 + 1j, 2j], requires_grad=True)\n"
+        "turned(z).backward(above + 0j)\n"
+        "assert z.grad.tolist() == [-2j, 3j], z.grad",
+    )
+
+
 # -- A cell that only draws -----------------------------------------------------------
 
 PICTURE = "heights = [1, 2]\nmath.was_drawn = True"
