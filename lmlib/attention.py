@@ -112,11 +112,22 @@ def attend(
     if not fused:
         return attention(query, key, value, mask, scale=scale, dropout=dropout)[0]
     if mask is not None:
-        _check_mask(mask, (*query.shape[:-1], n_key))
-        mask = mask if mask.dtype == torch.bool else mask.to(query.dtype)
+        mask = _for_fused_kernel(mask, query, n_key)
     return F.scaled_dot_product_attention(
         query, key, value, mask, dropout_p=dropout, is_causal=causal, scale=scale
     )
+
+
+def _for_fused_kernel(mask: Tensor, query: Tensor, n_key: int) -> Tensor:
+    """`mask` of the query's type, with an element for each key, side by side.
+
+    On a GPU the kernel refuses rows that are broadcast or transposed.
+    """
+    _check_mask(mask, (*query.shape[:-1], n_key))
+    mask = mask if mask.dtype == torch.bool else mask.to(query.dtype)
+    if mask.shape[-1] == n_key and mask.stride(-1) == 1:
+        return mask
+    return mask.expand(*mask.shape[:-1], n_key).contiguous()
 
 
 def fused_is_faster(query: Tensor, key: Tensor) -> bool:
@@ -264,15 +275,13 @@ class MultiHeadAttention(nn.Module):
         """
         query, key, value = self._project(x, context)
         if mask is not None:
-            _check_mask(mask, (*query.shape[:-1], key.shape[-2]))
+            mask = _for_fused_kernel(mask, query, key.shape[-2])
         # The fused kernel: the same equation without ever storing the weights.
         heads = F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=mask
-            if mask is None or mask.dtype == torch.bool
-            else mask.to(query.dtype),
+            attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
             enable_gqa=self.n_kv_heads < self.n_heads,
         )

@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from lmlib.attention import (
     MultiHeadAttention,
+    attend,
     attention,
     attention_scores,
     attention_weights,
@@ -457,6 +458,31 @@ def oracle_of(
         None if mask is None else to_numpy(mask),
         rotate,
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, F32], ids=["boolean", "additive"])
+@pytest.mark.parametrize("rows", ["broadcast", "transposed", "whole"])
+def test_fused_kernel_is_given_rows_in_one_piece(rows, dtype, monkeypatch):
+    """On a GPU it refuses others: "(*bias): last dimension must be contiguous"."""
+    mask = torch.ones(5, 1) if rows == "broadcast" else torch.ones(5, 5)
+    mask = (mask.mT if rows == "transposed" else mask).to(dtype)
+    seen = []
+
+    def spy(query, key, value, attn_mask=None, **rest):
+        seen.append(attn_mask)
+        return kernel(query, key, value, attn_mask, **rest)
+
+    kernel = F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    x = torch.randn(2, 5, 8)
+    MultiHeadAttention(8, 2)(x, mask=mask)
+    attend(*3 * [x[:, None]], mask)
+    for got in seen:
+        assert got.shape[-1] == 5
+        assert got.stride(-1) == 1
+        assert torch.equal(got, mask.expand(5, 5))
+    assert len(seen) == 2
+    assert (seen[0] is mask) == (rows == "whole")
 
 
 @by_layer

@@ -38,8 +38,12 @@ def sample_tokens(
     randomness there is, the same on every device.
     """
     with torch.no_grad():
-        cumulated = logits.detach().float().softmax(dim=-1).cumsum(dim=-1)
-        # The sum is 1 up to rounding. Right of equal values: never a probability of 0.
+        probabilities = logits.detach().float().softmax(dim=-1)
+        # A GPU adds in another order for each position: its sums can rise where the
+        # probability is 0. Right of equal values: never such a token.
+        cumulated = probabilities.cumsum(dim=-1).masked_fill(probabilities == 0, 0.0)
+        cumulated = cumulated.cummax(dim=-1).values
+        # The last sum is 1 up to rounding.
         below = uniform[:, None].float() * cumulated[:, -1:]
         found = torch.searchsorted(cumulated, below, right=True).squeeze(-1)
         return found.clamp(max=logits.shape[-1] - 1)

@@ -80,6 +80,7 @@ def train(
         weight_decay=settings.weight_decay,
         muon=settings.optimizer == "muon",
         muon_lr=settings.muon_lr,
+        muon_dtype=torch.float32 if settings.precision == "fp32" else None,
     )
     started_with = {
         "settings": asdict(settings),

@@ -66,11 +66,12 @@ def make_optimizers(
     weight_decay: float,
     muon: bool,
     muon_lr: float | None = None,
+    muon_dtype: torch.dtype | None = None,
 ) -> list[Optimizer]:
     """AdamW for all that trains; with `muon`, Muon for the hidden matrices.
 
-    `muon_lr` is `lr` by default. Each group remembers its rate as `peak_lr`, of which
-    `set_learning_rate` gives it a share.
+    `muon_lr` is `lr` by default; `muon_dtype` is Muon's `dtype`. Each group remembers
+    its rate as `peak_lr`, of which `set_learning_rate` gives it a share.
 
     Raises:
         ValueError: nothing trains.
@@ -99,7 +100,9 @@ def make_optimizers(
             {"params": params, "stacked": height, "peak_lr": peak}
             for height, params in by_height.items()
         ]
-        optimizers.append(Muon(matrices, lr=peak, weight_decay=weight_decay))
+        optimizers.append(
+            Muon(matrices, lr=peak, weight_decay=weight_decay, dtype=muon_dtype)
+        )
     if not optimizers:
         raise ValueError("model has no parameter that trains: all are frozen")
     return optimizers

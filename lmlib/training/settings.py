@@ -23,7 +23,8 @@ class Settings:
         clip: largest norm of the gradient of all parameters together; None for any.
         accumulate: pieces that each process's rows are worked on in.
         precision: bf16 is autocast: products in bfloat16, parameters in float32. "auto"
-            takes it where the device has units for it.
+            takes it where the device has units for it. Muon makes matrices orthogonal
+            in bfloat16 there, but with "fp32".
         validate_every: steps between validations; there is one at the end in any case.
         score: which of the validation's scores decides what is best.
         higher_is_better: whether the score is an accuracy rather than a loss.

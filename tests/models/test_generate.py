@@ -1,5 +1,6 @@
 """lmlib.models.generate against `transformers`, and sampling by hand."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -56,7 +57,7 @@ def test_greedy_t5_is_that_of_transformers(name, tmp_path):
 
 
 def test_cache_gives_what_full_passes_give(gpt, device):
-    model = gpt[1].to(device)
+    model = copy.deepcopy(gpt[1]).to(device)  # others use it too
     tokens = torch.randint(pairs.VOCAB, (2, 4), device=device)
     got = generate(model, tokens, 6)
     for _ in range(6):

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lmlib.training import muon
 from lmlib.training.checkpoints import read_history
 from lmlib.training.loop import scores_of, train, validation_loss
 from lmlib.training.settings import Settings
@@ -131,10 +132,28 @@ def test_bf16_is_autocast_with_parameters_in_float32():
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("auto", torch.bfloat16)]
+)
+def test_fp32_holds_for_muon_too(precision, dtype, monkeypatch):
+    monkeypatch.setattr(muon, "has_bfloat16", lambda device: True)
+    seen = []
+
+    def spy(matrices, dtype):
+        seen.append(dtype)
+        return matrices
+
+    monkeypatch.setattr(muon, "orthogonalise", spy)
+    train(Toy(), Objective(), Settings(steps=1, optimizer="muon", precision=precision))
+    assert set(seen) == {dtype}
+
+
 def test_losses_of_a_validation_are_means_over_all_targets():
     model, objective = Toy(), Objective()
     batches = [objective.batch(0), {k: v[:1] for k, v in objective.batch(1).items()}]
-    scores = scores_of(model, validation_loss(objective, lambda: batches))
+    scores = scores_of(
+        model, validation_loss(objective, lambda: batches, precision="fp32")
+    )
     together = {k: torch.cat([b[k] for b in batches]) for k in batches[0]}
     hidden = model.backbone(together["token_ids"])
     word = F.cross_entropy(

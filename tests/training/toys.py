@@ -80,7 +80,13 @@ class Objective:
 
 
 SETTINGS = Settings(
-    steps=12, lr=0.02, warmup=3, validate_every=5, optimizer="muon", seed=3
+    steps=12,
+    lr=0.02,
+    warmup=3,
+    validate_every=5,
+    optimizer="muon",
+    precision="fp32",
+    seed=3,
 )
 
 
@@ -92,7 +98,9 @@ def run(folder, dropout=0.3):
         Toy(dropout),
         Objective(),
         SETTINGS,
-        validate=validation_loss(held_out, lambda: map(held_out.batch, range(2))),
+        validate=validation_loss(
+            held_out, lambda: map(held_out.batch, range(2)), precision="fp32"
+        ),
         folder=folder,
         resume=True,
         save_every=4,
