@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -86,3 +88,16 @@ def test_clerk_that_dies_is_noticed(course):
     clerk.write(small())
     with pytest.raises(RuntimeError, match="has ended"):
         clerk.finish()
+
+
+def test_clerk_needs_no_torch():
+    """Importing it would take longer than all that the process does."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from lmlib.grading import assignment, clerk, gradebook, intake, report\n"
+        "from lmlib.grading.catalogue import Entry, use\n"
+        "use({'3.1/f': Entry('3.1/f', 'Title', 1, 5, 2, (), {'m': 'why'})})\n"
+        "assert report.title_of('3.1-a', 'test_f') == 'Title'\n"
+        "assert report.exercise_of('3.1-a', 'test_g') is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

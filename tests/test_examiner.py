@@ -191,6 +191,50 @@ def test_magics_and_later_definitions(forkserver):
     )
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["In [12]: f = lambda: 7"],  # by itself it would be an annotation of In[12]
+        ["import os", "In [3]: f = lambda: 7"],
+        [">>> f = lambda: 7"],
+        ["  def f():", "      return 7"],
+        ["", "%time f = lambda: 7"],
+    ],
+)
+def test_prompts_magics_and_indentation_are_taken_as_jupyter_takes_them(
+    forkserver, lines
+):
+    passes(forkserver, "\n".join(lines), "assert f() == 7")
+
+
+@pytest.mark.parametrize(
+    ("argument", "change"),
+    [
+        ("torch.zeros(2)", "x += 1"),
+        ("torch.zeros(2)", "x.data[0] = 1"),  # which torch's own counter does not see
+        ("torch.zeros(2)", "x.numpy()[1] = 1"),
+        ("torch.zeros(2)", "x[0] = -0.0"),
+        ("torch.zeros(2, 2, dtype=torch.bfloat16).t()", "x[0, 1] = 2"),
+        ("torch.zeros(2, dtype=torch.complex64)", "x[0] = 1j"),
+        ("[1, [2]]", "x[1].append(3)"),
+        ("{'a': 1}", "x['a'] = 2"),
+        ("np.zeros(2)", "x[0] = 1"),
+        ("(torch.zeros(1), 'a')", ""),
+        ("[torch.zeros(1)]", "x[0] += 1"),
+    ],
+)
+def test_what_a_call_changes_in_its_arguments_is_seen(forkserver, argument, change):
+    passes(
+        forkserver,
+        f"def f(x, y):\n    {change or 'pass'}\n    return y",
+        f"import numpy as np, torch\nx = {argument}\nassert f(x, 5) == 5\n"
+        f"expected = {argument}\n"
+        f"def change(x):\n    {change or 'pass'}\nchange(expected)\n"
+        "assert repr(x) == repr(expected), repr(x)\n"
+        + (f"assert repr(x) != repr({argument})" if change else ""),
+    )
+
+
 # -- Points ---------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 The source of an assignment is a text file that Jupyter opens as a notebook (jupytext's
 `py:percent`). Its cells say what they are in one word, and the rest comes from the
-registry of exercises:
+catalogue of exercises:
 
     # %% [markdown] exercise="attention_weights"     the statement; title, points,
                                                      minutes and hints are added
@@ -29,8 +29,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from lmlib.grading.exercise import Exercise
-from lmlib.grading.exercises import find_exercise
+from lmlib.grading.catalogue import Entry, find_entry
 
 ROOT = Path(__file__).parents[2]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -74,7 +73,7 @@ def read_source(path: Path) -> NotebookNode:
             continue
         points = None
         if role != "given":
-            exercise = find_exercise(f"{section}/{name}")
+            exercise = find_entry(f"{section}/{name}")
             if role == "exercise":
                 number = sum(role == "exercise" for role in seen.values())
                 cell.source = statement(exercise, number, cell.source)
@@ -106,7 +105,7 @@ def nbgrader_metadata(grade_id: str, role: str, points: int | None) -> NotebookN
     return metadata
 
 
-def statement(exercise: Exercise, number: int, text: str) -> str:
+def statement(exercise: Entry, number: int, text: str) -> str:
     """An exercise's statement with its title, its cost in time, and its hints."""
     dots = "●" * exercise.difficulty + "○" * (5 - exercise.difficulty)
     lines = [

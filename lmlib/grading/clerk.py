@@ -1,7 +1,8 @@
 """A process for the paperwork: reads what was handed in, writes marks and feedback.
 
 It does so beside the process that grades, which so need not import nbgrader: the two
-get ready at the same time, and an examiner is forked from a smaller process.
+get ready at the same time, and an examiner is forked from a smaller process. It need
+not import torch in turn: what it has to know of the exercises is sent to it.
 """
 
 import contextlib
@@ -16,8 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nbformat import NotebookNode
-
+from lmlib.grading import catalogue
 from lmlib.grading.record import Record
 
 ENDED = (
@@ -39,18 +39,19 @@ class Class:
 
     course: Path
     folder: Path
-    source: NotebookNode
+    source: Any  # a NotebookNode
     submissions: tuple[Any, ...]
 
 
 class Clerk:
-    """Starts the process.
+    """Starts the process, which gets ready until `begin` or `class_` is called.
 
     Parameters:
         read: finds the class, in that process; what it raises, `class_` raises.
     """
 
     def __init__(self, read: Callable[[], Class]) -> None:
+        self._begun = False
         self._connection, theirs = Pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -60,6 +61,13 @@ class Clerk:
             _work(theirs, read)
         theirs.close()
 
+    def begin(self) -> None:
+        """Let it read, now that the exercises have been imported here."""
+        if not self._begun:
+            with contextlib.suppress(OSError):  # `class_` tells why
+                self._connection.send(catalogue.entries())
+        self._begun = True
+
     def class_(self) -> Class:
         """What `read` has found.
 
@@ -67,6 +75,7 @@ class Clerk:
             RuntimeError: the process has ended.
             Exception: what `read` raised.
         """
+        self.begin()
         found = self._receive()
         if isinstance(found, Exception):
             raise found
@@ -118,7 +127,15 @@ def _work(connection: Connection, read: Callable[[], Class]) -> NoReturn:
 
 def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     try:
+        # While the other process imports torch.
+        import jupytext  # noqa: F401
+
+        from lmlib.grading import assignment, gradebook, intake, report  # noqa: F401
+
+        catalogue.use(connection.recv())
         found = read()
+    except EOFError:
+        raise
     except Exception as error:
         connection.send(error)
         return
@@ -128,8 +145,6 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
         connection.send(submission)
     course, folder = found.course, found.folder
     del found
-
-    from lmlib.grading import gradebook, report
 
     gc.freeze()  # what has been imported is not looked at in every collection
     gc.enable()  # which may have been put off for the start

@@ -42,6 +42,7 @@ TORCH_DTYPES = {
         torch.complex128,
     )
 }
+TORCH_NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
 NUMPY_DTYPES = {
     dtype.name: dtype
     for dtype in map(np.dtype, "?BHILbhilefdFD")
@@ -180,13 +181,23 @@ class Encoder:
     def _tensor(self, value: torch.Tensor, depth: int) -> Any:
         if value.requires_grad and self.keep is not None:
             return self._tree(self.keep(value), depth)
-        name = str(value.dtype).removeprefix("torch.")
-        if name not in TORCH_DTYPES or value.layout is not torch.strided:
-            raise CodecError(f"a {value.layout} tensor of {value.dtype} cannot cross")
-        self._room_for(value.numel() * value.element_size())
-        flat = value.detach().cpu().contiguous().reshape(-1)
-        data = self._buffer(flat.view(torch.uint8).numpy().tobytes())
+        data, name = self._buffer(raw(value)), TORCH_NAMES[value.dtype]
         return {"tensor": data, "dtype": name, "shape": list(value.shape)}
+
+
+def raw(tensor: torch.Tensor) -> bytes:
+    """A tensor's values, in the order of its axes.
+
+    Raises:
+        CodecError: too large, or of a layout or type that cannot cross.
+    """
+    if tensor.dtype not in TORCH_NAMES or tensor.layout is not torch.strided:
+        raise CodecError(f"a {tensor.layout} tensor of {tensor.dtype} cannot cross")
+    if tensor.nbytes > MAX_BYTES:
+        raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
+    if tensor.dtype is torch.bfloat16:  # which numpy lacks
+        tensor = tensor.view(torch.int16)
+    return tensor.numpy(force=True).tobytes()
 
 
 class Decoder:

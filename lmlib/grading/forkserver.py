@@ -259,13 +259,15 @@ def _run(file: int, unsafe: bool) -> int:
         return list(state["arguments"])
 
     # What waits, and what the two processes do not share, goes on side by side.
-    probed = _apart(doctor.probe)
     gc.disable()
     from lmlib import cli
-    from lmlib.grading import clerk, exercises  # noqa: F401  # with torch
+    from lmlib.grading import clerk
 
-    gc.freeze()
     reader = clerk.Clerk(lambda: cli.class_of(arguments()))
+    probed = _apart(doctor.probe)
+    from lmlib.grading import exercises  # noqa: F401  # with torch
+
+    reader.begin()
     warm_up()
     try:
         forkserver = Forkserver(unsafe=unsafe, forked=probed())

@@ -31,8 +31,7 @@ from pygments import highlight  # type: ignore[import-untyped]
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
-from lmlib.grading.exercise import Exercise
-from lmlib.grading.exercises import find_exercise
+from lmlib.grading.catalogue import Entry, find_entry
 from lmlib.grading.record import STATES, CellResult, Record
 from lmlib.grading.similarity import Pair, near_identical
 from lmlib.grading.text import shown
@@ -91,9 +90,13 @@ def _write(path: Path, text: str) -> None:
 
 def code(source: str) -> Markup:
     """Python with its syntax marked; pygments escapes what it marks."""
-    formatter = HtmlFormatter(nowrap=True)
+    return Markup(highlight(shown(source), *_lexer_and_formatter()))
+
+
+@cache  # each HtmlFormatter makes the style sheet anew
+def _lexer_and_formatter() -> tuple[PythonLexer, HtmlFormatter]:
     lexer = PythonLexer(stripnl=False, ensurenl=False)
-    return Markup(highlight(shown(source), lexer, formatter))
+    return lexer, HtmlFormatter(nowrap=True)
 
 
 def authored(text: str) -> Markup:
@@ -146,12 +149,12 @@ def _render(template: str, **values: object) -> str:
 
 @dataclass(frozen=True)
 class Answered:
-    """An exercise and what became of it; `exercise` is None if it is in no registry."""
+    """An exercise and what became of it; `exercise` is None if the course has none."""
 
     name: str
     title: str
     cell: CellResult
-    exercise: Exercise | None
+    exercise: Entry | None
     source: str | None
 
     @property
@@ -161,10 +164,10 @@ class Answered:
         return self.cell.state
 
 
-def exercise_of(assignment: str, grade_id: str) -> Exercise | None:
+def exercise_of(assignment: str, grade_id: str) -> Entry | None:
     section = assignment.split("-")[0]
     try:
-        return find_exercise(f"{section}/{grade_id.removeprefix('test_')}"[:200])
+        return find_entry(f"{section}/{grade_id.removeprefix('test_')}"[:200])
     except KeyError:
         return None
 
@@ -177,7 +180,7 @@ def title_of(assignment: str, grade_id: str) -> str:
 def feedback_page(record: Record) -> str:
     """The page that a student reads, as HTML.
 
-    It holds the record and what the registry says to students (titles, hints); hidden
+    It holds the record and what the catalogue says to students (titles, hints); hidden
     tests and expected values are in neither.
     """
     sources = dict(record.answers)
@@ -299,8 +302,7 @@ def mistakes(records: Iterable[Record]) -> list[Mistake]:
     found = []
     for (assignment, grade_id, name), count in counts.items():
         exercise = exercise_of(assignment, grade_id)
-        known = {m.name: m for m in exercise.misconceptions} if exercise else {}
-        explanation = known[name].explanation if name in known else ""
+        explanation = exercise.explanations.get(name, "") if exercise else ""
         title = title_of(assignment, grade_id)
         found.append(Mistake(title, name, count, explanation))
     return sorted(found, key=lambda m: (-m.count, m.exercise, m.name))

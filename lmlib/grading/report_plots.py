@@ -61,9 +61,21 @@ def _svg(figure: Figure, name: str, says: str) -> Markup:
     return Markup(text)
 
 
-def _axes(height: float, n: int = 1) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, list(np.atleast_1d(figure.subplots(1, n, sharey=True)))
+def _axes(height: float, most: int, n: int = 1) -> tuple[Figure, list[Axes]]:
+    """`n` axes side by side, whose vertical one is marked with numbers up to `most`."""
+    figure = Figure(figsize=(WIDTH, height))
+    # Room for labels and numbers, in inches: a layout that matplotlib works out
+    # takes as long as the drawing.
+    left, bottom, right, top = 0.42 + 0.08 * len(str(most)), 0.46, 0.14, 0.08
+    grid = {
+        "left": left / WIDTH,
+        "bottom": bottom / height,
+        "right": 1 - right / WIDTH,
+        "top": 1 - top / height,
+        "wspace": 0.25,
+    }
+    drawn = figure.subplots(1, n, sharey=True, gridspec_kw=grid)
+    return figure, list(np.atleast_1d(drawn))
 
 
 def marks(records: Sequence[Record]) -> Markup | None:
@@ -72,7 +84,7 @@ def marks(records: Sequence[Record]) -> Markup | None:
     if not shares:
         return None
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "marks"}):
-        figure, (axes,) = _axes(2.3)
+        figure, (axes,) = _axes(2.3, len(shares))
         counts, edges, _ = axes.hist(
             shares, bins=list(range(0, 101, 10)), color=ACCENT, rwidth=0.9
         )
@@ -93,13 +105,14 @@ def items(rows: Sequence["Item"]) -> Markup | None:
         return None
     places = np.arange(1, len(rows) + 1)
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "items"}):
-        figure, (left, right) = _axes(0.9 + 0.22 * len(rows), 2)
+        figure, (left, right) = _axes(0.9 + 0.22 * len(rows), len(rows), 2)
         left.barh(places, [100 * row.mean_share for row in rows], 0.7, color=ACCENT)
         left.set(xlabel="mean share of points, %", xlim=(0, 100), ylabel="exercise")
         known = [(p, row.discrimination) for p, row in zip(places, rows, strict=True)]
         spots = [(p, r) for p, r in known if r is not None]
         right.axvline(0, color=FAINT, linewidth=1)
-        right.plot([r for _, r in spots], [p for p, _ in spots], "o", color=ACCENT)
+        x, y = [r for _, r in spots], [p for p, _ in spots]
+        right.plot(x, y, "o", color=ACCENT, clip_on=False)  # whole, also at 1
         right.set(xlabel="item-rest correlation", xlim=(-1, 1))
         right.set_xticks([-1, 0, 1])
         left.set_yticks(places)
@@ -116,7 +129,7 @@ def time(seconds: Sequence[float]) -> Markup | None:
     if not seconds:
         return None
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "time"}):
-        figure, (axes,) = _axes(1.9)
+        figure, (axes,) = _axes(1.9, len(seconds))
         # From milliseconds to minutes: equal bins on a logarithmic axis.
         logarithms = np.log10(np.maximum(seconds, 1e-3))
         low, high = np.floor(logarithms.min()), np.floor(logarithms.max()) + 1

@@ -14,6 +14,7 @@ import ast
 import contextlib
 import linecache
 import os
+import re
 import select
 import signal
 import socket
@@ -25,7 +26,7 @@ from typing import Any
 import torch
 
 from lmlib.grading import wire
-from lmlib.grading.codec import CodecError, Decoder, Encoder, Handle, RemoteTensor
+from lmlib.grading.codec import CodecError, Decoder, Encoder, Handle, RemoteTensor, raw
 
 # Children of this process answer within a test; the number of values that they keep for
 # the examiner is bounded so that a test in a loop does not fill the memory.
@@ -56,16 +57,26 @@ class Notebook:
         signal.signal(signal.SIGALRM, too_long)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            # A cell may hold IPython's magics; what it turns them into is Python.
-            from IPython.core.inputtransformer2 import TransformerManager
-
-            code = TransformerManager().transform_cell(source)
-            exec(compile(ast.parse(code, file), file, "exec"), self.names)
+            exec(compile(_parse(source, file), file, "exec"), self.names)
         except BaseException as error:  # also SystemExit and KeyboardInterrupt
             return _parts(error)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         return ()
+
+
+def _parse(source: str, file: str) -> ast.Module:
+    """A cell as Python; it may hold IPython's magics and prompts.
+
+    Most cells are Python as they are, and IPython is asked about the others alone: it
+    takes longer than most cells do.
+    """
+    if not re.search(r"^In \[\d+\]:", source, re.MULTILINE):  # would be an annotation
+        with contextlib.suppress(SyntaxError):
+            return ast.parse(source, file)
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    return ast.parse(TransformerManager().transform_cell(source), file)
 
 
 def _shell() -> Any:
@@ -194,11 +205,17 @@ class Server:
         return (list(gradients),)
 
 
-def _snapshot(value: Any) -> bytes | None:
-    """The bytes of an argument, to see whether a call changes it; None for handles."""
+def _snapshot(value: Any) -> Any:
+    """What to compare an argument by, to see whether a call changes it.
+
+    None where there is nothing to see: what Python cannot change, and handles.
+    """
+    if value is None or type(value) in (bool, int, float, str, bytes):
+        return None
     with contextlib.suppress(CodecError):
-        plain = value.detach() if isinstance(value, torch.Tensor) else value
-        return Encoder().encode(plain)
+        if type(value) in (torch.Tensor, torch.nn.Parameter):
+            return value.dtype, value.shape, raw(value)
+        return Encoder().encode(value)
     return None
 
 

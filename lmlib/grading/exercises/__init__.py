@@ -1,7 +1,6 @@
 """The registry: every exercise of the course by its name."""
 
-import difflib
-
+from lmlib.grading.catalogue import unknown
 from lmlib.grading.exercise import Exercise
 from lmlib.grading.exercises import self_attention
 
@@ -22,8 +21,5 @@ def find_exercise(name: str) -> Exercise:
         KeyError: there is none; the message names those that are nearest.
     """
     if name not in EXERCISES:
-        near = difflib.get_close_matches(name, EXERCISES, n=3, cutoff=0.4)
-        raise KeyError(
-            f"no exercise {name!r}; did you mean {', '.join(near or EXERCISES)}?"
-        )
+        raise unknown(name, EXERCISES)
     return EXERCISES[name]
