@@ -247,9 +247,11 @@ def run_forked(arguments: list[str], unsafe: bool) -> NoReturn:
 
 
 def _run(file: int, unsafe: bool) -> int:
-    # jsonschema would build a parser of web addresses, in two seconds of ours; nothing
-    # in the schema of notebooks asks for it, and it does without.
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    # jsonschema would build a parser of web addresses, in two seconds of ours, and load
+    # a library of durations; nothing in the schema of notebooks asks for them, and it
+    # does without.
+    for checker in ("rfc3987_syntax", "rfc3986_validator", "isoduration"):
+        sys.modules[checker] = None  # type: ignore[assignment]
 
     def arguments() -> list[str]:
         """Take on what was handed over."""
