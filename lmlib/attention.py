@@ -105,12 +105,12 @@ def attend(
     n_query, n_key = query.shape[-2], key.shape[-2]
     # A single query is the last position: it has no future.
     causal = causal and n_query > 1
-    fused = fused_is_faster(query, key)
+    fused = fused_is_faster(query, key, value)
     if causal and (mask is not None or n_query != n_key or not fused):
         mask = combine_masks(causal_mask(n_query, n_key, query.device), mask)
         causal = False
     if not fused:
-        return attention(query, key, value, mask, scale=scale, dropout=dropout)[0]
+        return _by_products(query, key, value, mask, scale, dropout)
     if mask is not None:
         mask = _for_fused_kernel(mask, query, n_key)
     return F.scaled_dot_product_attention(
@@ -130,14 +130,40 @@ def _for_fused_kernel(mask: Tensor, query: Tensor, n_key: int) -> Tensor:
     return mask.expand(*mask.shape[:-1], n_key).contiguous()
 
 
-def fused_is_faster(query: Tensor, key: Tensor) -> bool:
+def _by_products(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scale: float | None,
+    dropout: float,
+) -> Tensor:
+    """The output of `attention`, with the fewest passes over scores and weights.
+
+    A row that may attend to nothing is made zero in the output, not in its weights.
+    """
+    _check_shapes(query, key, value)
+    scores = attention_scores(query, key, scale)
+    if mask is None:
+        return F.dropout(scores.softmax(dim=-1), dropout) @ value
+    _check_mask(mask, scores.shape)
+    bias = _additive(mask).to(scores.dtype)
+    no_key = (bias == -math.inf).all(dim=-1, keepdim=True)
+    weights = (scores + bias.masked_fill(no_key, 0.0)).softmax(dim=-1)
+    return (F.dropout(weights, dropout) @ value).masked_fill(no_key, 0.0)
+
+
+def fused_is_faster(query: Tensor, key: Tensor, value: Tensor) -> bool:
     """Whether `attend` calls PyTorch's fused kernel, or the products one by one.
 
-    The fused kernel never stores the weights, and wins except in bfloat16 on a CPU at
-    short lengths.
+    The fused kernel never stores the weights, and wins but for one case: its backward
+    in bfloat16 on a CPU is slow at short lengths.
     """
+    learns = torch.is_grad_enabled() and any(
+        x.requires_grad for x in (query, key, value)
+    )
     cpu_bf16 = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    return not (cpu_bf16 and key.shape[-2] <= 512)
+    return not (cpu_bf16 and learns and key.shape[-2] <= 512)
 
 
 # -- Masks ----------------------------------------------------------------------------

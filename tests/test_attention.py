@@ -485,6 +485,74 @@ def test_fused_kernel_is_given_rows_in_one_piece(rows, dtype, monkeypatch):
     assert (seen[0] is mask) == (rows == "whole")
 
 
+@pytest.mark.parametrize("causal", [False, True], ids=["all", "causal"])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@by_mask
+def test_products_one_by_one_are_attention(
+    mask_kind, dropout, causal, monkeypatch, device
+):
+    """The way that does not keep the weights: the same output and gradients."""
+    shape = SHAPES["batch and heads"]
+    monkeypatch.setattr("lmlib.attention.fused_is_faster", lambda *qkv: False)
+    parts = [x.requires_grad_() for x in inputs(shape, F64, device)]
+    mask = MASKS[mask_kind](shape[:4])
+    mask = None if mask is None else mask.to(device)
+    seen = causal_mask(*shape[2:4], device) if causal else None
+    torch.manual_seed(1)
+    got = attend(*parts, mask, causal=causal, scale=0.3, dropout=dropout)
+    torch.manual_seed(1)
+    whole = combine_masks(seen, mask)
+    want = attention(*parts, whole, scale=0.3, dropout=dropout)[0]
+    close(got, to_numpy(want), **tolerance(F64, shape[-2] + 1 + 2 * shape[-3]))
+    for ours, theirs in zip(gradients(got, parts), gradients(want, parts), strict=True):
+        close(ours, to_numpy(theirs), **tolerance(F64, 2 * sum(shape[2:])))
+
+
+def test_products_one_by_one_give_a_learned_bias_its_gradient(monkeypatch, device):
+    monkeypatch.setattr("lmlib.attention.fused_is_faster", lambda *qkv: False)
+    parts = inputs(SHAPES["batch and heads"], F64, device)
+    bias = torch.randn(3, 4, 5).to(device, F64).requires_grad_()
+    (got,) = gradients(attend(*parts, bias), [bias])
+    (want,) = gradients(attention(*parts, bias)[0], [bias])
+    assert got.shape == bias.shape
+    close(got, to_numpy(want), **tolerance(F64, 50))
+
+
+@pytest.mark.parametrize(
+    ("case", "fused"),
+    [
+        ("learning", False),
+        ("value alone learns", False),
+        ("nothing learns", True),
+        ("no gradients are wanted", True),
+        ("long", True),
+        ("float32", True),
+    ],
+)
+def test_products_one_by_one_are_for_short_bfloat16_that_learns(
+    case, fused, monkeypatch
+):
+    """On a CPU the fused kernel's backward is slow there, and its forward is not."""
+    n = 513 if case == "long" else 512
+    dtype = F32 if case == "float32" else BF16
+    query, key, value = (torch.randn(1, 2, n, 4, dtype=dtype) for _ in range(3))
+    if case != "nothing learns":
+        value.requires_grad_()
+        if case != "value alone learns":
+            query.requires_grad_()
+    calls = []
+    kernel = F.scaled_dot_product_attention
+
+    def spy(*args, **rest):
+        calls.append(1)
+        return kernel(*args, **rest)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    with torch.set_grad_enabled(case != "no gradients are wanted"):
+        attend(query, key, value, causal=True)
+    assert bool(calls) == fused
+
+
 @by_layer
 @by_mask
 @by_dtype

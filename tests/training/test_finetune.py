@@ -265,7 +265,8 @@ def test_pairs():
         Example(e.text, int((e.text[0] == "a") == (e.second[0] == "x")), e.second)
         for e in examples
     ]
-    settings = Settings(steps=100, lr=0.01, warmup=4, validate_every=50)
+    # At a rate of 0.01 one seed in five had not found it after 100 steps.
+    settings = Settings(steps=200, lr=0.003, warmup=4, validate_every=100)
     tuned = finetune(
         pretrained(), task("pairs", examples), TOKENIZER, settings, length=24
     )
