@@ -93,13 +93,12 @@ def run_folder(out: Path) -> Path:
 
 
 def print_losses(scores: dict[str, float]) -> None:
-    """Each loss in bits per target; for replaced tokens with their weight in it."""
+    """The loss of each part in bits per target."""
     from lmlib.losses import bits
 
     for part, nats in scores.items():
         if part != "loss":
-            times = ", times 50" if part == "rtd" else ""
-            print(f"  {part:8} {bits(nats):8.4f} bits per target{times}, held out")
+            print(f"  {part:8} {bits(nats):8.4f} bits per target, held out")
 
 
 def print_scores(scores: dict[str, float]) -> None:

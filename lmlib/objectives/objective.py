@@ -9,13 +9,16 @@ It is a pure function of seed and step, so that a resumed run sees the same batc
 Losses are sums in nats, one for each part of an objective, beside the number of targets
 of that part. The loop adds both over micro-batches and processes and divides once:
 the mean over all targets, not a mean of the means of batches that differ in targets.
+What is minimised is the sum of the parts' means; an objective whose parts do not count
+alike has `weights`, by part, and the others count once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -52,6 +55,14 @@ class Objective(Protocol):
         has, and gives an output with `.hidden` [batch, length, d_model]; `model.heads`
         holds the head of each part by name.
         """
+
+
+def minimised(
+    objective: Objective, means: Mapping[str, Float[Tensor, ""]]
+) -> Float[Tensor, ""]:
+    """The sum of the parts, each times its weight in `objective.weights`."""
+    weights: Mapping[str, float] = getattr(objective, "weights", {})
+    return torch.stack([weights.get(p, 1.0) * mean for p, mean in means.items()]).sum()
 
 
 @runtime_checkable

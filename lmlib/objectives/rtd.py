@@ -81,7 +81,7 @@ def replaced_token_loss(
 
 
 class ReplacedTokens:
-    """Parts "mlm", of the generator, and "rtd", of the discriminator (times `weight`).
+    """Parts "mlm", of the generator, and "rtd", of the discriminator.
 
     The model is the discriminator with `heads["rtd"]`, one logit for each token, and
     `heads["generator"]`: a model itself, with its own `heads["mlm"]`. What is kept
@@ -90,9 +90,8 @@ class ReplacedTokens:
     Parameters:
         masked: rows and masks. ELECTRA masks with [MASK] alone:
             `MaskedLM(..., mask_share=1, random_share=0)`.
-        weight: of the discriminator's loss, 50 in the paper: a binary loss is small
-            beside one over a vocabulary. It multiplies the sum of `losses`, so divide
-            by it for nats.
+        weight: of the discriminator's loss in what is minimised, 50 in the paper: a
+            binary loss is small beside one over a vocabulary.
 
     Raises:
         ValueError: a negative weight.
@@ -103,7 +102,8 @@ class ReplacedTokens:
     ) -> None:
         if weight < 0:
             raise ValueError(f"weight must not be negative, got {weight}")
-        self.masked, self.weight, self.seed = masked, weight, seed
+        self.masked, self.seed = masked, seed
+        self.weights = {"rtd": weight}
 
     def batch(self, step: int) -> Batch:
         return _with_dice(self.masked.batch(step), generator(self.seed, step, Use.DICE))
@@ -125,11 +125,10 @@ class ReplacedTokens:
         corrupted, replaced = replace_tokens(batch["token_ids"], targets, sampled)
         hidden = forward(model, {**batch, "token_ids": corrupted})
         real = real_tokens(batch)
-        rtd = replaced_token_loss(model.heads["rtd"], hidden, replaced, real)
         return {
             **self.masked.sequences.losses_at(model.heads, hidden, batch),
             "mlm": cross_entropy(logits, wanted, reduction="sum"),
-            "rtd": self.weight * rtd,
+            "rtd": replaced_token_loss(model.heads["rtd"], hidden, replaced, real),
         }
 
 

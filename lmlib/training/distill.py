@@ -110,7 +110,7 @@ def layer_map(n_student: int, n_teacher: int) -> list[tuple[int, int]]:
 class Distillation:
     """What a student learns from the batches of another objective, and from a teacher.
 
-    Parts, each a mean in the loop, times its weight:
+    Parts, each a mean in the loop:
 
     - labels: cross-entropy with the batch's own targets, in nats;
     - soft: T²·KL(teacher ‖ student) at temperature T, at the same positions;
@@ -125,7 +125,7 @@ class Distillation:
         objective: gives the batches, with `targets` or `labels`.
         teacher: `backbone` and `heads[head]`, such as a `Bert` or a `WithHeads`.
         head: of teacher and student, for `labels` and `soft`.
-        weights: of the parts; what is not named does not take part.
+        weights: of the parts in what is minimised; what is not named has no part.
         layers: pairs (student's, teacher's) of indices of hidden states, see
             `layer_map`; the attention that a layer makes belongs to its output.
 
@@ -155,7 +155,7 @@ class Distillation:
             "attention" in weights and not maps
         ):
             raise ValueError("hidden and attention need layers to compare: layer_map")
-        self._objective, self._head, self._weights = objective, head, dict(weights)
+        self._objective, self._head, self.weights = objective, head, dict(weights)
         self._temperature, self._layers, self._maps = temperature, list(layers), maps
         self._teacher = teacher.requires_grad_(False).eval()
 
@@ -173,20 +173,20 @@ class Distillation:
             "cosine": n_real,
             "attention": n_real * len(self._maps),
         }
-        return {part: n[part] for part in self._weights}
+        return {part: n[part] for part in self.weights}
 
     def losses(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         teacher = self._teacher
         _check_apart(model, teacher)
         teacher.to(batch["token_ids"].device).eval()
-        everything = bool({"hidden", "attention"} & self._weights.keys())
+        everything = bool({"hidden", "attention"} & self.weights.keys())
         with torch.no_grad():
             theirs = _run(teacher, batch, everything)
         ours = _run(model, batch, everything)
         real = real_tokens(batch)
         project = dict(model.heads.items()).get("project")
         losses: dict[str, Tensor] = {}
-        if {"labels", "soft"} & self._weights.keys():
+        if {"labels", "soft"} & self.weights.keys():
             logits, wanted = _predict(model, self._head, ours, batch)
             losses["labels"] = cross_entropy(logits, wanted, reduction="sum")
             with torch.no_grad():
@@ -194,23 +194,23 @@ class Distillation:
             losses["soft"] = kl_divergence(
                 logits, taught, temperature=self._temperature, reduction="sum"
             )
-        if "cosine" in self._weights:
+        if "cosine" in self.weights:
             losses["cosine"] = cosine_loss(ours.hidden, theirs.hidden, real, project)
-        if ours.hidden_states and theirs.hidden_states and "hidden" in self._weights:
+        if ours.hidden_states and theirs.hidden_states and "hidden" in self.weights:
             pairs = [
                 (ours.hidden_states[i], theirs.hidden_states[j])
                 for i, j in self._layers
             ]
             hidden = [hidden_loss(s, t, real, project) for s, t in pairs]
             losses["hidden"] = torch.stack(hidden).sum()
-        if ours.attentions and theirs.attentions and "attention" in self._weights:
+        if ours.attentions and theirs.attentions and "attention" in self.weights:
             maps = [
                 (ours.attentions[i - 1], theirs.attentions[j - 1])
                 for i, j in self._maps
             ]
             attention = [attention_loss(s, t, real) for s, t in maps]
             losses["attention"] = torch.stack(attention).sum()
-        return {part: weight * losses[part] for part, weight in self._weights.items()}
+        return {part: losses[part] for part in self.weights}
 
 
 def _check_apart(model: nn.Module, teacher: nn.Module) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lmlib.losses import bits
-from lmlib.objectives.objective import Batch, Objective
+from lmlib.objectives.objective import Batch, Objective, minimised
 from lmlib.training import parallel
 from lmlib.training.muon import has_bfloat16
 from lmlib.training.optimizers import (
@@ -101,7 +101,9 @@ def train(
                 final=settings.final_lr,
             )
             set_learning_rate(optimizers, share)
-            losses, norm = _gradients(forward, pieces, counts, settings, step, place)
+            losses, norm = _gradients(
+                forward, objective, pieces, counts, settings, step, place
+            )
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
@@ -137,7 +139,7 @@ def validation_loss(
     *,
     precision: Precision = "auto",
 ) -> Validate:
-    """Scores that are losses in nats per target: of each part, and their sum, "loss".
+    """Scores in nats per target: the loss of each part, and "loss", what is minimised.
 
     `batches` gives the same ones each time. They are divided among the processes. A
     mean is over all targets, not of the means of batches.
@@ -159,11 +161,12 @@ def validation_loss(
         if not n:
             raise ValueError("batches must give at least one batch")
         together = parallel.total(torch.stack([sums[part] for part in sorted(n)]))
-        scores = {
+        means = {
             part: loss / max(n[part], 1)
-            for part, loss in zip(sorted(n), together.tolist(), strict=True)
+            for part, loss in zip(sorted(n), together.cpu().double(), strict=True)
         }
-        return {**scores, "loss": sum(scores.values())}
+        scores = {**means, "loss": minimised(objective, means)}
+        return {part: score.item() for part, score in scores.items()}
 
     return validate
 
@@ -193,6 +196,7 @@ def _shared_by_processes(forward: nn.Module) -> nn.Module:
 
 def _gradients(
     forward: nn.Module,
+    objective: Objective,
     pieces: list[Batch],
     counts: dict[str, int],
     settings: Settings,
@@ -222,7 +226,7 @@ def _gradients(
                 )
             means = {part: s / max(counts[part], 1) for part, s in sums.items()}
             # DDP takes the mean over processes; theirs are parts of one sum.
-            (parallel.world_size() * torch.stack([*means.values()]).sum()).backward()
+            (parallel.world_size() * minimised(objective, means)).backward()
         for part, mean in means.items():
             totals[part] = totals.get(part, 0.0) + mean.detach()
     norm = nn.utils.clip_grad_norm_(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lmlib.losses import IGNORE, binary_cross_entropy
 from lmlib.objectives.mlm import MaskedLM
 from lmlib.objectives.nsp import NextSentence
-from lmlib.objectives.objective import at_targets, forward
+from lmlib.objectives.objective import at_targets, forward, minimised
 from lmlib.objectives.rtd import (
     ReplacedTokens,
     replace_tokens,
@@ -173,7 +173,10 @@ def check_losses(losses, device):
     fake = (corrupted != original).cpu().numpy()
     real = batch["attention_mask"].cpu().numpy()
     expected = (np.log1p(np.exp(np.where(fake, -z, z))) * real).sum()
-    assert got["rtd"].item() == pytest.approx(50 * expected, rel=1e-6)
+    assert got["rtd"].item() == pytest.approx(expected, rel=1e-6)
+    assert minimised(o, got).item() == pytest.approx(
+        got["mlm"].item() + 50 * expected, rel=1e-6
+    )
     assert o.counts(batch)["rtd"] == real.sum()
 
     of_generator = list(small.parameters())
@@ -206,7 +209,7 @@ def loss_of(choose):
         head = model.heads["rtd"]
         return {
             "mlm": mlm,
-            "rtd": 50 * replaced_token_loss(head, hidden, replaced, where),
+            "rtd": replaced_token_loss(head, hidden, replaced, where),
         }
 
     return losses
@@ -218,13 +221,13 @@ def sigmoid_twice(o, model, batch):
     p = model.heads["rtd"](hidden[real]).squeeze(-1).sigmoid()
     return {
         "mlm": mlm,
-        "rtd": 50 * binary_cross_entropy(p, replaced[real], reduction="sum"),
+        "rtd": binary_cross_entropy(p, replaced[real], reduction="sum"),
     }
 
 
-def without_weight(o, model, batch):
+def weighted_twice(o, model, batch):
     got = o.losses(model, batch)
-    return {**got, "rtd": got["rtd"] / o.weight}
+    return {**got, "rtd": got["rtd"] * o.weights["rtd"]}
 
 
 def gradient_through_sampling(o, model, batch):
@@ -248,7 +251,7 @@ def gradient_through_sampling(o, model, batch):
             loss_of(lambda r, b: (r, torch.ones_like(r))), id="padding counted"
         ),
         sigmoid_twice,
-        without_weight,
+        weighted_twice,
         gradient_through_sampling,
     ],
 )

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lmlib.losses import IGNORE
+from lmlib.objectives.objective import minimised
 from lmlib.training.distill import (
     Distillation,
     attention_loss,
@@ -97,6 +98,20 @@ def test_parts_are_those_of_the_papers(recipe, device):
     for part, value in expected.items():
         # float32 sums against float64
         assert means[part].item() == pytest.approx(value.item(), rel=2e-4), part
+
+
+def test_a_weight_is_in_what_is_minimised_and_not_in_what_is_reported():
+    teacher, student = model(seed=1), model(seed=2)
+    one, other = (
+        distillation(teacher, weights={"labels": 1.0, "cosine": weight})
+        for weight in (1.0, 7.0)
+    )
+    batch = one.batch(0)
+    plain, weighted = one.losses(student, batch), other.losses(student, batch)
+    assert plain == weighted
+    assert minimised(other, weighted).item() == pytest.approx(
+        plain["labels"].item() + 7 * plain["cosine"].item(), rel=1e-6
+    )
 
 
 def test_a_perfect_student_has_nothing_to_learn():

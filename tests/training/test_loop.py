@@ -21,7 +21,7 @@ from tests.training.toys import SETTINGS, Objective, Toy
 ROOT = Path(__file__).parents[2]
 
 
-def by_hand(model, objective, steps):
+def by_hand(model, objective, steps, sum_counts=1.0):
     """What `train` promises, from PyTorch's parts: means over all targets."""
     decay = [
         p for p in model.parameters() if p.ndim > 1 and p.requires_grad
@@ -36,7 +36,7 @@ def by_hand(model, objective, steps):
     rates = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: (s + 1) / 2 if s < 2 else 1 - (s - 2) / (steps - 2)
     )
-    losses = []
+    losses = {"word": [], "sum": []}
     for step in range(steps):
         batch = objective.batch(step)
         hidden = model.backbone(batch["token_ids"])
@@ -45,16 +45,18 @@ def by_hand(model, objective, steps):
         )
         odd = F.cross_entropy(model.heads["sum"](hidden.mean(1)), batch["labels"])
         optimizer.zero_grad()
-        (word + odd).backward()
+        (word + sum_counts * odd).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
         optimizer.step()
         rates.step()
-        losses.append(word.item())
+        losses["word"].append(word.item())
+        losses["sum"].append(odd.item())
     return losses
 
 
 @pytest.mark.parametrize("accumulate", [1, 4])
-def test_same_as_a_loop_written_by_hand(accumulate):
+@pytest.mark.parametrize("sum_counts", [1.0, 3.0])
+def test_same_as_a_loop_written_by_hand(accumulate, sum_counts):
     expected, model = Toy(), Toy()
     model.load_state_dict(expected.state_dict())
     settings = Settings(
@@ -66,11 +68,15 @@ def test_same_as_a_loop_written_by_hand(accumulate):
         accumulate=accumulate,
         precision="fp32",
     )
-    losses = by_hand(expected, Objective(), 10)
-    result = train(model, Objective(), settings)
+    objective = Objective()
+    if sum_counts != 1:
+        objective.weights = {"sum": sum_counts}
+    losses = by_hand(expected, objective, 10, sum_counts)
+    result = train(model, objective, settings)
     # Six rows in four pieces have 1, 2, 1 and 2: a mean of their means would be off by
     # tens of percent. Sums in another order: 1e-6.
-    np.testing.assert_allclose(result.losses("word"), losses, rtol=2e-6)
+    for part, values in losses.items():
+        np.testing.assert_allclose(result.losses(part), values, rtol=2e-6)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(
             parameter, dict(expected.named_parameters())[name], rtol=1e-4, atol=1e-6
@@ -162,6 +168,12 @@ def test_losses_of_a_validation_are_means_over_all_targets():
     odd = F.cross_entropy(model.heads["sum"](hidden.mean(1)), together["labels"])
     assert scores["word"] == pytest.approx(word.item(), rel=1e-6)
     assert scores["loss"] == pytest.approx((word + odd).item(), rel=1e-6)
+    objective.weights = {"word": 0.5}
+    weighted = scores_of(
+        model, validation_loss(objective, lambda: batches, precision="fp32")
+    )
+    assert weighted.pop("loss") == pytest.approx((word / 2 + odd).item(), rel=1e-6)
+    assert weighted == {part: scores[part] for part in ("word", "sum")}
 
 
 # -- Killed ---------------------------------------------------------------------------
