@@ -23,12 +23,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """A new name beside `path` to write to; renamed to `path` if the block ends well.
 
     A reader sees the old file or the whole new one, never a part; of two writers the
-    later wins. A block that raises leaves `path` as it was and nothing behind.
+    later wins. A block that raises leaves `path` as it was and nothing behind. Who may
+    read it is up to the umask, whatever wrote it: of safetensors only its owner could.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}"
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lmlib.data.cache import replacing
 from lmlib.models.layouts import FAMILIES, Model, Weight, write_settings
 
 
@@ -103,12 +104,14 @@ def save(
             tensors[name] = part.clone(memory_format=torch.contiguous_format)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(
-        folder / "model.safetensors",
-        lambda path: save_file(tensors, path, metadata={"format": "pt"}),
-    )
-    text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-    _write(folder / "config.json", lambda path: path.write_text(text))
+    weights_file = folder / "model.safetensors"
+    try:
+        with replacing(weights_file) as temporary:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+    except SafetensorError as error:  # which is no OSError
+        raise OSError(f"{weights_file} cannot be written: {error}") from None
+    with replacing(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 # -- Files ----------------------------------------------------------------------------
@@ -170,17 +173,6 @@ def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tens
         for key in list(file.keys()):
             readers[key] = partial(file.get_tensor, key)
     return readers
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    except SafetensorError as error:  # which is no OSError
-        raise OSError(f"{path} cannot be written: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # -- From stored tensors to parameters ------------------------------------------------

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from lmlib.data.cache import replacing
 from lmlib.data.tokenizers import Tokenizer, load_tokenizer
 from lmlib.models import hub
 from lmlib.models.bert import Albert, Bert, Roberta
@@ -77,7 +78,8 @@ def keep(
     tokenizer.save(folder / "tokenizer.json")
     if isinstance(model, WithHeads) and "task" in model.heads:
         state = model.heads["task"].state_dict()
-        write_tensors(folder / "head.safetensors", state)
+        with replacing(folder / "head.safetensors") as temporary:
+            write_tensors(temporary, state)
     weights = (folder / "model.safetensors").read_bytes()
     sha256 = hashlib.sha256(weights).hexdigest()
     write_json(

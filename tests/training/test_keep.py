@@ -34,6 +34,9 @@ def test_a_tuned_model_comes_back(tmp_path, recipe, family, kind):
         expected, got = (forward(m, batch)[0] for m in (model, kept.model))
     assert torch.equal(got, expected)
     hub.load(tmp_path)  # the backbone is for everybody
+    files = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert "head.safetensors" in files
+    assert set(files.values()) == {files["config.json"]}  # as readable as all else
 
 
 def test_what_lora_learned_is_kept_in_plain_matrices(tmp_path):
