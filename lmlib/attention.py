@@ -157,7 +157,7 @@ def fused_is_faster(query: Tensor, key: Tensor, value: Tensor) -> bool:
     """Whether `attend` calls PyTorch's fused kernel, or the products one by one.
 
     The fused kernel never stores the weights, and wins but for one case: its backward
-    in bfloat16 on a CPU is slow at short lengths.
+    in bfloat16 on a CPU is slow at short lengths (`tests/benchmarks/attention.py`).
     """
     learns = torch.is_grad_enabled() and any(
         x.requires_grad for x in (query, key, value)

@@ -64,6 +64,7 @@ def curves() -> Runs:
             optimizer=optimizer,
             warmup=STEPS // 20,
             validate_every=50,
+            precision="fp32",
             seed=seed,
         )
         _, done = pretrain(
@@ -108,6 +109,7 @@ def settings_for(n: int, seed: int) -> Settings:
         lr=5e-4,
         warmup=steps // 10,
         validate_every=max(steps // 10, 1),
+        precision="fp32",
         seed=seed,
     )
 

@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader sees the old file or the whole new one, never a part; of two writers the
     later wins. A block that raises leaves `path` as it was and nothing behind. Who may
-    read it is up to the umask, whatever wrote it: of safetensors only its owner could.
+    read it is up to the umask; safetensors, left alone, would let its owner only.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}"

@@ -60,8 +60,16 @@ class Objective(Protocol):
 def minimised(
     objective: Objective, means: Mapping[str, Float[Tensor, ""]]
 ) -> Float[Tensor, ""]:
-    """The sum of the parts, each times its weight in `objective.weights`."""
+    """The sum of the parts' means, each times its weight in `objective.weights`.
+
+    Raises:
+        ValueError: a weight of a part that there is not.
+    """
     weights: Mapping[str, float] = getattr(objective, "weights", {})
+    if unknown := weights.keys() - means.keys():
+        raise ValueError(
+            f"objective has weights for {sorted(unknown)}, losses for {sorted(means)}"
+        )
     return torch.stack([weights.get(p, 1.0) * mean for p, mean in means.items()]).sum()
 
 

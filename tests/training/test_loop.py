@@ -83,6 +83,13 @@ def test_same_as_a_loop_written_by_hand(accumulate, sum_counts):
         )
 
 
+def test_a_weight_of_no_part_is_refused():
+    objective = Objective()
+    objective.weights = {"words": 2.0}
+    with pytest.raises(ValueError, match=r"weights for \['words'\], losses for"):
+        train(Toy(), objective, Settings(steps=1))
+
+
 def test_trains_on_the_device(device):
     model = Toy(dropout=0.1)
     result = train(
