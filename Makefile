@@ -32,15 +32,15 @@ test: $(READY)  ## style, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --ignore=tests/test_sandbox.py
+	$(BIN)/python -m pytest --ignore=tests/grading/sandbox/test_confinement.py
 # Its tests fork; they want a process in which no other test has started threads.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_sandbox.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/grading/sandbox/test_confinement.py
 
 exercises: $(READY)  ## regenerate exercises/ from solutions/
 	$(BIN)/python -m lmlib.grading.assignment
 
 grade: $(READY)  ## grade the sample class with nbgrader and print the marks
-	$(BIN)/python -m tests.sample_class
+	$(BIN)/python -m tests.grading.sample_class
 
 bench: $(READY)  ## speed, as ratios side by side (minutes; keep the machine quiet)
 	$(BIN)/python -m tests.benchmarks.grading

@@ -39,4 +39,6 @@ c.Autograde.autograde_preprocessors = [
 
 # Instructors look at what students wrote in formgrader, on the address of a server that
 # runs programs: so Markdown is shown without anything that acts.
-c.HTMLExporter.filters = {"markdown2html": "lmlib.grading.markdown.markdown2html"}
+c.HTMLExporter.filters = {
+    "markdown2html": "lmlib.grading.results.markdown.markdown2html"
+}

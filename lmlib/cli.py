@@ -16,10 +16,10 @@ from lmlib.commands import distill, evaluate, finetune, generate, pretrain
 
 
 def main(
-    arguments: list[str] | None = None, forkserver: Any = None, clerk: Any = None
+    arguments: list[str] | None = None, forkserver: Any = None, io_process: Any = None
 ) -> int:
     given = _parser().parse_args(arguments)
-    given.forkserver, given.clerk = forkserver, clerk
+    given.forkserver, given.io_process = forkserver, io_process
     given.command_line = shlex.join(
         ["lmlib", *(sys.argv[1:] if arguments is None else arguments)]
     )
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 def _begin_anew(given: argparse.Namespace) -> None:
     """Run the command in the process from which those of students are forked."""
     if sys.platform == "linux":
-        from lmlib.grading import forkserver
+        from lmlib.grading.examination import forkserver
 
         forkserver.run_forked(sys.argv[1:], given.unsafe)
 
@@ -97,9 +97,9 @@ def _begin_anew(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace) -> int:
     import nbformat
 
-    from lmlib.grading import examiner
-    from lmlib.grading.forkserver import Forkserver
-    from lmlib.grading.intake import Submission
+    from lmlib.grading.examination import examiner
+    from lmlib.grading.examination.forkserver import Forkserver
+    from lmlib.grading.submissions.intake import Submission
 
     notebook = nbformat.read(given.notebook, as_version=4)
     submission = Submission("you", given.notebook.stem, notebook, digest="local")
@@ -117,14 +117,14 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def class_of(arguments: list[str]) -> Any:
-    """What `lmlib` with these arguments is to grade, for a `Clerk` to read."""
+    """What `lmlib` with these arguments is to grade, for a `IOProcess` to read."""
     return _class_of(_parser().parse_args(arguments))
 
 
 def _class_of(given: argparse.Namespace) -> Any:
     from lmlib.grading import assignment
-    from lmlib.grading.clerk import Class
-    from lmlib.grading.intake import collect
+    from lmlib.grading.io_process import Class
+    from lmlib.grading.submissions.intake import collect
 
     sources = {path.stem: path for path in assignment.solutions()}
     only = next(iter(sources)) if len(sources) == 1 else ""
@@ -142,15 +142,16 @@ def _class_of(given: argparse.Namespace) -> Any:
 
 
 def _grade(given: argparse.Namespace) -> int:
-    from lmlib.grading import batch, doctor
+    from lmlib.grading import batch
+    from lmlib.grading.sandbox import doctor
 
     if given.doctor:
         print(doctor.doctor())
         return 0
-    from lmlib.grading.clerk import Clerk
+    from lmlib.grading.io_process import IOProcess
 
-    clerk = given.clerk or Clerk(lambda: _class_of(given))
-    found = clerk.class_()
+    io_process = given.io_process or IOProcess(lambda: _class_of(given))
+    found = io_process.class_()
     source, submissions, folder = found.source, found.submissions, found.folder
     if "LMLIB_COURSE_SECRET" not in os.environ:
         print(
@@ -160,9 +161,12 @@ def _grade(given: argparse.Namespace) -> int:
     new: set[str] = set()
 
     def progress(done: int, total: int, record: Any) -> None:
-        from lmlib.grading import report, report_plots  # noqa: F401  # for the end
+        from lmlib.grading.results import (  # noqa: F401  # for the end
+            report,
+            report_plots,
+        )
 
-        clerk.write(record)
+        io_process.write(record)
         new.add(record.student)
         _progress(done, total, record)
 
@@ -188,12 +192,12 @@ def _grade(given: argparse.Namespace) -> int:
         )
     for record in records:
         if record.student not in new:  # graded before, and perhaps not yet written
-            clerk.write(record)
-    from lmlib.grading import report
+            io_process.write(record)
+    from lmlib.grading.results import report
 
     code = [cell.source for cell in source.cells if cell.cell_type == "code"]
     report.write_class(records, folder, boilerplate=code)
-    problems = clerk.finish()
+    problems = io_process.finish()
     print(_summary(records))
     for problem in problems:
         print(f"not in the gradebook: {problem}")

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
-from lmlib.training.keep import Kept, load
+from lmlib.training.saved import SavedModel, load
 
 FOLDER = Path(__file__).parent / "checkpoints"
 NAMES = ("bert", "gpt")
 
 
-def shipped(name: str, device: torch.device | str | None = None) -> Kept:
+def shipped(name: str, device: torch.device | str | None = None) -> SavedModel:
     """The model `name` with its tokenizer, in evaluation mode.
 
     Raises:

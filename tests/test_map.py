@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from lmlib.exercises.registry import SECTIONS
 from lmlib.grading.assignment import ROOT
-from lmlib.grading.exercises import SECTIONS
 
 CORE = sorted(
     path.relative_to(ROOT / "lmlib").with_suffix("")

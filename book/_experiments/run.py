@@ -29,9 +29,9 @@ from lmlib.models.bert import Bert
 from lmlib.shipped import shipped
 from lmlib.training.distill import Distillation, spread, student_of
 from lmlib.training.finetune import TaskObjective, evaluate, finetune, initialise
-from lmlib.training.keep import circumstances
 from lmlib.training.loop import scores_of, train
 from lmlib.training.pretrain import Size, corpus_digest, pretrain
+from lmlib.training.saved import circumstances
 from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 from lmlib.training.tasks import Example, Task, classification

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlib.commands import options
-from lmlib.commands.tasks import add_task, tuned_task
+from lmlib.commands.task_options import add_task, tuned_task
 
 TEXT = """\
 Train a student of fewer layers to agree with a teacher.
@@ -54,8 +54,8 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.training import parallel
     from lmlib.training.distill import PARTS, spread, student_of
     from lmlib.training.finetune import weights_digest
-    from lmlib.training.keep import keep, load
     from lmlib.training.loop import train
+    from lmlib.training.saved import load, save
 
     for part in PARTS:
         if not getattr(given, part) >= 0:  # nor is nan
@@ -101,7 +101,7 @@ def run(given: argparse.Namespace) -> int:
                 "steps": done.steps,
                 "scores": done.best_scores,
             }
-            keep(student, kept.tokenizer, given.out, made, family=kept.family)
+            save(student, kept.tokenizer, given.out, made, family=kept.family)
             print(f"best at step {done.best_step} of {done.steps}, on held-out data:")
             options.print_scores(done.best_scores or {})
             print(f"the student, of {len(layers)} layers, is in {given.out}")

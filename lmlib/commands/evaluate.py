@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlib.commands import options
-from lmlib.commands.tasks import add_task, tuned_task
+from lmlib.commands.task_options import add_task, tuned_task
 
 TEXT = """\
 Measure a model on text, or on a task, that it has not seen.
@@ -58,8 +58,8 @@ def add(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     import lmlib
-    from lmlib.training.keep import load
     from lmlib.training.pretrain import WithHeads
+    from lmlib.training.saved import load
 
     kept = load(given.model, lmlib.device(given.device))
     if isinstance(kept.model, WithHeads) or given.task is not None:

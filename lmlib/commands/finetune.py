@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lmlib.commands import options
-from lmlib.commands.tasks import add_task, task_of
+from lmlib.commands.task_options import add_task, task_of
 
 TEXT = """\
 Teach a pre-trained model a task, from examples.
@@ -55,7 +55,7 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     from lmlib.training import parallel
     from lmlib.training.finetune import Pretrained, finetune
-    from lmlib.training.keep import keep, load
+    from lmlib.training.saved import load, save
 
     with parallel.processes(given.device) as device:
         start = load(given.model)
@@ -98,7 +98,7 @@ def run(given: argparse.Namespace) -> int:
                 "test": scores,
             }
             family = start.model.family
-            keep(tuned.model, start.tokenizer, given.out, made, family=family)
+            save(tuned.model, start.tokenizer, given.out, made, family=family)
             print(f"best at step {tuned.run.best_step} of {tuned.run.steps}")
             print("on the test set:")
             options.print_scores(scores)

@@ -42,7 +42,7 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.models.gpt import GPT
     from lmlib.models.t5 import T5
     from lmlib.training.finetune import answer
-    from lmlib.training.keep import load
+    from lmlib.training.saved import load
 
     for name in ("tokens", "number"):
         if (value := getattr(given, name)) < 1:

@@ -74,8 +74,8 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     from lmlib.data.load import load_corpus
     from lmlib.training import parallel
-    from lmlib.training.keep import keep
     from lmlib.training.pretrain import RECIPES, Size, corpus_digest, pretrain
+    from lmlib.training.saved import save
 
     out: Path = given.out or Path("runs") / given.recipe
     family = given.family or RECIPES[given.recipe][0]
@@ -116,7 +116,7 @@ def run(given: argparse.Namespace) -> int:
                 "steps": done.steps,
                 "scores": done.best_scores,
             }
-            keep(model, tokenizer, out, made, family=family)
+            save(model, tokenizer, out, made, family=family)
             print(f"best at step {done.best_step} of {done.steps}:")
             options.print_losses(done.best_scores or {})
             print(f"the model is in {out}")

@@ -1,20 +1,11 @@
-"""Exercises that say what is wrong, and the grader.
+"""What happens to a class: one room for each stage of a submission's way.
 
-`check` is what a student's notebook imports. It is loaded when it is asked for: the
-command line starts in a process that has not imported torch (see `forkserver`).
+submissions/  bytes of strangers become notebooks, each with its student
+sandbox/      what a student's code cannot do
+examination/  two processes and the codec between them: one mark
+results/      records, nbgrader's gradebook, pages, reports
+batch.py, cluster.py    a whole class, on this machine or on several
+io_process.py           reads and writes beside the process that grades
+assignment.py           solutions/ -> nbgrader's source -> exercises/
+nbgrader_hooks.py       the same engine behind nbgrader's own commands
 """
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lmlib.grading.checks import check
-
-__all__ = ["check"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "check":
-        from lmlib.grading.checks import check
-
-        return check
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from lmlib.grading.catalogue import Entry, find_entry
+from lmlib.exercises.catalogue import Entry, find_entry
 
 ROOT = Path(__file__).parents[2]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}

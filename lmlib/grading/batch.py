@@ -23,10 +23,11 @@ import matplotlib
 import torch
 from nbformat import NotebookNode
 
-from lmlib.grading import checks, examiner
-from lmlib.grading.forkserver import Forkserver
-from lmlib.grading.intake import Submission
-from lmlib.grading.record import Record
+from lmlib.exercises import checks
+from lmlib.grading.examination import examiner
+from lmlib.grading.examination.forkserver import Forkserver
+from lmlib.grading.results.record import Record
+from lmlib.grading.submissions.intake import Submission
 
 GRACE = 30.0  # seconds beyond its limits after which an examiner is given up
 

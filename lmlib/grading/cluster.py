@@ -19,10 +19,11 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from lmlib.grading import batch, examiner
-from lmlib.grading.forkserver import Forkserver
-from lmlib.grading.intake import Submission
-from lmlib.grading.record import Record
+from lmlib.grading import batch
+from lmlib.grading.examination import examiner
+from lmlib.grading.examination.forkserver import Forkserver
+from lmlib.grading.results.record import Record
+from lmlib.grading.submissions.intake import Submission
 
 
 def grade(

@@ -12,10 +12,11 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
-from lmlib.grading import assignment, examiner
-from lmlib.grading.forkserver import Forkserver
-from lmlib.grading.gradebook import outputs
-from lmlib.grading.intake import Submission
+from lmlib.grading import assignment
+from lmlib.grading.examination import examiner
+from lmlib.grading.examination.forkserver import Forkserver
+from lmlib.grading.results.gradebook import outputs
+from lmlib.grading.submissions.intake import Submission
 
 
 class ExecuteConfined(NbGraderPreprocessor):  # type: ignore[misc]  # untyped

@@ -39,7 +39,7 @@ from lmlib.objectives.sequences import shuffled_rows
 from lmlib.training.loop import scores_of, train
 from lmlib.training.lora import add_lora, merge_lora
 from lmlib.training.pretrain import WithHeads
-from lmlib.training.record import Run, Scores
+from lmlib.training.progress import Run, Scores
 from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 from lmlib.training.tasks import Example, Kind, Task, task_data

@@ -30,7 +30,7 @@ from lmlib.training.optimizers import (
     make_optimizers,
     set_learning_rate,
 )
-from lmlib.training.record import Record, Run, Scores
+from lmlib.training.progress import Progress, Run, Scores
 from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Precision, Settings
 
@@ -86,7 +86,7 @@ def train(
         "settings": asdict(settings),
         "configuration": dict(configuration or {}),
     }
-    record = Record(model, optimizers, settings, folder, started_with, resume)
+    record = Progress(model, optimizers, settings, folder, started_with, resume)
     forward = _shared_by_processes(_Forward(model, objective))
     steps = range(record.step, 0 if record.stopped else settings.steps)
     ahead = _batches_ahead(objective, steps, settings.accumulate, place)

@@ -38,7 +38,7 @@ from lmlib.objectives.sequences import PackedSequences
 from lmlib.objectives.sop import SentenceOrder
 from lmlib.objectives.span import SpanCorruption
 from lmlib.training.loop import Validate, train, validation_loss
-from lmlib.training.record import Run, Scores
+from lmlib.training.progress import Run, Scores
 from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 from lmlib.transformer import TransformerConfig

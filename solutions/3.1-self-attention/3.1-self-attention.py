@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from lmlib.grading import check
+from lmlib.exercises import check
 
 # %% [markdown] exercise="attention_weights"
 # Each query compares itself with each key and shares out its attention among them:

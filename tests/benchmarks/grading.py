@@ -26,7 +26,7 @@ import nbformat
 import psutil
 
 from lmlib.grading import assignment
-from tests import sample_class
+from tests.grading import sample_class
 
 HONEST = ["solution", "einsum-style", "torch-style", "first-three", "subtle-mistakes"]
 STOCK = """

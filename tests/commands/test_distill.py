@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lmlib.cli import main
-from lmlib.training.keep import load
+from lmlib.training.saved import load
 from tests.commands.samples import (
     SHORT,
     examples_file,

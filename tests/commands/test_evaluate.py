@@ -9,7 +9,7 @@ import torch
 
 from lmlib.cli import main
 from lmlib.data.load import load_documents
-from lmlib.training.keep import load
+from lmlib.training.saved import load
 from tests.commands.samples import (
     SHORT,
     TINY,

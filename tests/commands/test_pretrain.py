@@ -10,7 +10,7 @@ import pytest
 
 from lmlib.cli import main
 from lmlib.training.checkpoints import read_history
-from lmlib.training.keep import load
+from lmlib.training.saved import load
 from tests.commands.samples import SHORT, TINY, pretrained, text_folder
 from tests.training.test_parallel import torchrun
 

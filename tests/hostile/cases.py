@@ -142,14 +142,14 @@ CASES = [
     ),
     wrong(
         "check patched",
-        "import lmlib.grading as g, lmlib.grading.checks as c\n"
+        "import lmlib.exercises as g, lmlib.exercises.checks as c\n"
         "g.check = c.check = check = lambda *a, **k: 2.0\nc.examine = None",
         points=(0, 1, 0),
         weighted_sum=WRONG_SUM,
     ),
     wrong(
         "reference of a check patched",
-        "import dataclasses, lmlib.grading.checks as c\nreal = c.find_exercise\n"
+        "import dataclasses, lmlib.exercises.checks as c\nreal = c.find_exercise\n"
         "def lax(name):\n"
         "    return dataclasses.replace(real(name), reference=lambda weights, value: weights)\n"
         "c.find_exercise = lax",
@@ -158,7 +158,7 @@ CASES = [
     ),
     wrong(
         "points of a check patched",
-        "import lmlib.grading.checks as c\n"
+        "import lmlib.exercises.checks as c\n"
         "c.PartResult.points = property(lambda self: self.part.points)",
         points=(0, 1, 0),
         weighted_sum=WRONG_SUM,
@@ -528,7 +528,7 @@ CASES = [
     ),
     Case(
         "forged replies",
-        "import os, struct\nfrom lmlib.grading.codec import Encoder\n"
+        "import os, struct\nfrom lmlib.grading.examination.codec import Encoder\n"
         "def double(x):\n    m = Encoder().encode(('value', 4, [], [-1]))\n"
         "    for fd in range(3, 100):\n"
         "        try: os.write(fd, (struct.pack('<Q', len(m)) + m) * 9)\n"
@@ -537,7 +537,7 @@ CASES = [
     ),
     Case(
         "codec patched in the student's process",
-        "import lmlib.grading.codec as c\n"
+        "import lmlib.grading.examination.codec as c\n"
         "c.Encoder.encode = lambda self, v: b'\\0' * 12\n" + WRONG,
         says="left out",
     ),

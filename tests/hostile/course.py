@@ -9,10 +9,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lmlib.grading import batch, examiner
+from lmlib.grading import batch
 from lmlib.grading.assignment import nbgrader_metadata
-from lmlib.grading.intake import Submission
-from lmlib.grading.record import Record
+from lmlib.grading.examination import examiner
+from lmlib.grading.results.record import Record
+from lmlib.grading.submissions.intake import Submission
 from tests.hostile.cases import CASES, RIGHT, RIGHT_SUM, Case
 
 LIMITS = examiner.Limits(cell=2.0, test=4.0, notebook=60.0)

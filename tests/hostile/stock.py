@@ -1,4 +1,4 @@
-"""What stock nbgrader makes of a hostile answer, in a cage.
+"""What stock nbgrader makes of a hostile answer, in a container.
 
 Two students hand in: the case, and after it in the batch a neighbour with one wrong and
 two right answers, who must get (0, 1, 2).
@@ -22,12 +22,12 @@ from shutil import copytree
 
 import nbformat
 
-from lmlib.grading import kernel
 from lmlib.grading.assignment import ROOT
-from tests.hostile import cage, course
+from lmlib.grading.sandbox import syscalls
+from tests.hostile import container, course
 from tests.hostile.cases import RIGHT_SUM, WRONG, Case
 
-COURSE = cage.HOME / "course"
+COURSE = container.HOME / "course"
 CONFIG = f"c = get_config()\nc.CourseDirectory.root = {str(COURSE)!r}\n"
 CELL, SECONDS = 30, 300  # nbgrader's own time-out; when a batch that hangs is ended
 STUDENT, NEIGHBOUR = "a-case", "b-neighbour"
@@ -61,12 +61,12 @@ class Result:
     seconds: float
 
 
-# -- Before the cage ------------------------------------------------------------------
+# -- Before the container -------------------------------------------------------------
 
 
 def environment() -> dict[str, str]:
     return {
-        "HOME": str(cage.HOME),
+        "HOME": str(container.HOME),
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -95,7 +95,7 @@ def make_course(folder: Path) -> None:
     )
 
 
-# -- In the cage ----------------------------------------------------------------------
+# -- In the container -----------------------------------------------------------------
 
 
 def hand_in(inside: Path, student: str, *answers: str) -> None:
@@ -141,8 +141,8 @@ def marks(database: Path, student: str) -> list[float] | None:
 
 def grade(case: Case, template: Path, folder: Path) -> Result:
     began = time.monotonic()
-    machine = cage.Cage(folder, ROOT / "lmlib")
-    decoy = cage.HOME / "decoy"
+    machine = container.Container(folder, ROOT / "lmlib")
+    decoy = container.HOME / "decoy"
     inside = machine.inside(COURSE)
     copytree(template, inside)
     hand_in(inside, STUDENT, *course.answers(case, decoy))
@@ -172,8 +172,8 @@ def grade(case: Case, template: Path, folder: Path) -> Result:
     )
 
 
-def grade_caged(case: Case, template: Path, result: Path) -> None:
-    """Grade `case` in a new cage and write the JSON of its `Result`, or nothing.
+def grade_contained(case: Case, template: Path, result: Path) -> None:
+    """Grade `case` in a new container and write the JSON of its `Result`, or nothing.
 
     Forks twice: only a process with one thread may leave its user namespace, and only
     the next one is process 1 of the new ones.
@@ -184,7 +184,7 @@ def grade_caged(case: Case, template: Path, result: Path) -> None:
         result.write_text(json.dumps(asdict(found)))
 
     def outside() -> None:
-        cage.unshare()
+        container.unshare()
         sys.exit(forked(inside))
 
     with tempfile.TemporaryDirectory() as folder:
@@ -197,7 +197,7 @@ def forked(work: Callable[[], object]) -> int:
     if child == 0:
         code = 1
         try:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             work()
             code = 0
         except SystemExit as end:

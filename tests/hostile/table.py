@@ -3,8 +3,8 @@
     python -m tests.hostile.table [-o FILE] [CASE ...]
 
 nbgrader runs unconfined what it grades, so each case gets a throw-away machine of its
-own (`cage`), and a neighbour who is graded after it in the same batch. Takes half an
-hour on two quiet cores; what has been tried is kept in _build/hostile/ and not tried
+own (`container`), and a neighbour who is graded after it in the same batch. Takes half
+an hour on two quiet cores; what has been tried is kept in _build/hostile/ and not tried
 again, unless the case is named. Without `-o` the table is printed; table.md beside this
 file is the one that was recorded, and book/grading.md has its `summary`.
 """
@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmlib.grading.assignment import ROOT
-from lmlib.grading.record import Record
-from tests.hostile import cage, course, stock
+from lmlib.grading.results.record import Record
+from tests.hostile import container, course, stock
 from tests.hostile.cases import CASES, RIGHT, Case
 
 RECORDED = Path(__file__).with_name("table.md")
@@ -37,8 +37,8 @@ Made by `python -m tests.hostile.table` on {date}: nbgrader {nbgrader} as it com
 (`Execute.timeout` {cell} s), Python {python}, Linux {linux}, {cores} cores. Tests and
 cases are in `course.py` and `cases.py` of this folder; the sum is 4 points.
 
-Each case had a throw-away machine (`cage.py`): an account of its own with nothing in
-it but the course, writable packages as in a virtual environment, no network but
+Each case had a throw-away machine (`container.py`): an account of its own with nothing
+in it but the course, writable packages as in a virtual environment, no network but
 loopback, {space} GiB of addresses for each process. After {seconds} s, or with
 {memory} GiB taken, it was ended from outside. In the same batch a neighbour was graded
 after the case, with one wrong answer and two right ones.
@@ -55,7 +55,7 @@ HEADER = "| case | stock | stock besides | ours | state |\n| :- | -: | :- | -: |
 def kept(case: Case) -> Path:
     """Where the result of a case is kept: another place if anything changes."""
     total = hashlib.sha256(repr(case).encode())
-    for module in (stock, cage, course):
+    for module in (stock, container, course):
         total.update(Path(module.__file__).read_bytes())
     return ROOT / "_build" / "hostile" / f"{total.hexdigest()[:32]}.json"
 
@@ -77,7 +77,7 @@ def run_stock(cases: Sequence[Case], template: Path, anew: bool) -> list[stock.R
             path.unlink(missing_ok=True)
             child = os.fork()
             if child == 0:
-                stock.grade_caged(case, template, path)
+                stock.grade_contained(case, template, path)
                 os._exit(0)
             running[child] = case
         case = running.pop(os.wait()[0])
@@ -194,8 +194,8 @@ def main() -> None:
         cores=os.cpu_count(),
         cell=stock.CELL,
         seconds=stock.SECONDS,
-        space=cage.ADDRESS_SPACE >> 30,
-        memory=cage.MEMORY >> 30,
+        space=container.ADDRESS_SPACE >> 30,
+        memory=container.MEMORY >> 30,
     )
     text += HEADER
     for case, result in zip(cases, results, strict=True):

@@ -41,7 +41,7 @@ def _names(pids: set[int]) -> set[str]:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if b"lmlib.grading.forkserver" in command:
+        if b"lmlib.grading.examination.forkserver" in command:
             found.add(f"{pid} {command!r}")
     return found
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lmlib.grading.assignment import ROOT
-from lmlib.grading.record import STATES, CellResult, Record
+from lmlib.grading.results.record import STATES, CellResult, Record
 from tests.hostile import stock, table
 from tests.hostile.cases import CASES, Case
 

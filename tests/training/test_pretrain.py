@@ -10,7 +10,6 @@ import transformers
 
 from lmlib.data.tokenizers import load_tokenizer
 from lmlib.models import hub
-from lmlib.training.keep import keep
 from lmlib.training.pretrain import (
     N_SENTINELS,
     RECIPES,
@@ -21,6 +20,7 @@ from lmlib.training.pretrain import (
     make_objective,
     pretrain,
 )
+from lmlib.training.saved import save
 from lmlib.training.settings import Settings
 from lmlib.transformer import count_parameters
 from tests.training.samples import SIZE, TOKENIZER, corpus
@@ -52,9 +52,9 @@ def test_a_recipe_learns_and_is_kept(tmp_path, recipe, family):
     assert run.best_scores[words] < 0.8 * first[words]
     if family == "pangu":
         with pytest.raises(ValueError, match="pangu, which transformers does not have"):
-            keep(model, TOKENIZER, tmp_path)
+            save(model, TOKENIZER, tmp_path)
         return
-    keep(model, TOKENIZER, tmp_path, {"recipe": recipe})
+    save(model, TOKENIZER, tmp_path, {"recipe": recipe})
     again = hub.load(tmp_path)
     ids = torch.randint(200, (2, 7))
     expected = model.eval().backbone if isinstance(model, WithHeads) else model.eval()
@@ -80,7 +80,7 @@ def test_a_recipe_learns_and_is_kept(tmp_path, recipe, family):
 
 def test_what_is_kept_gives_the_same_numbers_in_transformers(tmp_path):
     model = make_model("causal", TOKENIZER.special, TOKENIZER.size, SIZE).eval()
-    keep(model, TOKENIZER, tmp_path)
+    save(model, TOKENIZER, tmp_path)
     other = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     ids = torch.randint(200, (2, 7))
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_the_generator_shares_the_embedding_and_is_not_kept(tmp_path):
     generator = model.heads["generator"]
     assert generator.backbone.embeddings.token.weight is token
     assert generator.heads["mlm"].embedding.weight is token
-    keep(model, TOKENIZER, tmp_path)
+    save(model, TOKENIZER, tmp_path)
     kept = hub.load(tmp_path)
     assert count_parameters(kept) == count_parameters(model.backbone)
 

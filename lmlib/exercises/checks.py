@@ -1,0 +1,466 @@
+"""`check`: what a student calls, and what the hidden tests call.
+
+    check("3.1/attention_weights", attention_weights)
+
+runs the parts of the exercise on inputs that are the same for everybody, prints what is
+right and what is wrong and why, and returns the points. With `hidden=True` the inputs
+come from the course's secret and the student's name, and nothing printed gives away an
+input or a value.
+"""
+
+import contextlib
+import copy
+import functools
+import hashlib
+import inspect
+import math
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmlib.exercises.exercise import (
+    Case,
+    Exercise,
+    Function,
+    Misconception,
+    Part,
+    call,
+)
+from lmlib.exercises.registry import find_exercise
+
+# (relative, absolute). The reference runs in double precision, so this is the room for
+# the student's rounding alone: a few hundred times the unit roundoff (6e-8, 1e-16) for
+# sums of at most some dozen terms of order 1, and far below what any mistake changes.
+TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-8, 1e-10)}
+
+NOT_WRITTEN = "Not written yet."
+
+
+# -- Trying a function ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call came to: a value, or the error that it raised."""
+
+    value: Any = None
+    error: Exception | None = None
+    changed_input: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that came out wrong.
+
+    `says` is safe to show for hidden inputs; `detail` (shapes, values) is not.
+    """
+
+    case: Case
+    outcome: Outcome
+    says: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PartResult:
+    part: Part
+    failure: Failure | None = None
+    misconception: Misconception | None = None
+
+    @property
+    def points(self) -> int:
+        return 0 if self.failure else self.part.points
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of trying one function on all parts of an exercise."""
+
+    exercise: Exercise
+    results: tuple[PartResult, ...]
+    hidden: bool
+
+    @property
+    def points(self) -> float:
+        return float(sum(result.points for result in self.results))
+
+    def __str__(self) -> str:
+        exercise = self.exercise
+        head = f"{exercise.name}: {self.points:g} of {exercise.points} points"
+        failures = [result.failure for result in self.results]
+        if all(failure and failure.says == NOT_WRITTEN for failure in failures):
+            return f"{head}. {NOT_WRITTEN}"
+        lines = [head + " on hidden inputs" * self.hidden]
+        told: set[str] = set()
+        for result in self.results:
+            points = result.part.points
+            worth = f"{points} point" + "s" * (points != 1)
+            if result.failure is None:
+                lines.append(f"  ✓ {result.part.name} ({worth})")
+                continue
+            lines.append(f"  ✗ {result.part.name} ({worth})")
+            lines += [f"      {line}" for line in self._explain(result, told)]
+        return "\n".join(lines)
+
+    def _explain(self, result: PartResult, told: set[str]) -> list[str]:
+        failure = result.failure
+        assert failure is not None
+        explanation = failure.says
+        if result.misconception is not None:
+            explanation = result.misconception.explanation
+            if result.misconception.seen:
+                explanation += f" (Real code did this: {result.misconception.seen})"
+        if explanation in told:
+            return ["The same mistake."]
+        told.add(explanation)
+        lines = textwrap.wrap(
+            explanation, 76, break_long_words=False, break_on_hyphens=False
+        )
+        if not self.hidden and self.exercise.reveal:
+            lines.append(f"Smallest failing input: {failure.case.says}")
+            lines += failure.detail.splitlines()
+        return lines
+
+
+def examine(exercise: Exercise, function: Function, *, hidden: bool = False) -> Report:
+    """Try `function` on every part of `exercise`; see `check`."""
+    seed = _seed(exercise.name, hidden)
+    parts = _parts(exercise, seed)
+    tried = [
+        [_try(exercise, seed, i, j, function) for j in range(len(cases))]
+        for i, (_, cases) in enumerate(parts)
+    ]
+    failures = [
+        next((failure for _, failure in outcomes if failure), None)
+        for outcomes in tried
+    ]
+    diagnoses: list[Misconception | None] = [None] * len(parts)
+    if any(failures):
+        outcomes = [[outcome for outcome, _ in row] for row in tried]
+        diagnoses = _diagnose(exercise, seed, outcomes, failures)
+    results = (
+        PartResult(part, failure, diagnosis)
+        for (part, _), failure, diagnosis in zip(
+            parts, failures, diagnoses, strict=True
+        )
+    )
+    return Report(exercise, tuple(results), hidden)
+
+
+def check(name: str, answer: Any, *, hidden: bool = False) -> float:
+    """Try a student's function (or answers) and print what is right and wrong.
+
+    Parameters:
+        name: of the exercise, such as "3.1/attention_weights".
+        answer: the function; for an exercise that asks questions, the dictionary.
+        hidden: take the inputs from the environment variables LMLIB_COURSE_SECRET and
+            LMLIB_STUDENT, and print nothing that gives them away.
+
+    Returns:
+        The points earned. As the last value of a test cell, it is what nbgrader
+        records as the (partial) credit.
+
+    Raises:
+        KeyError: there is no exercise of that name.
+    """
+    exercise = find_exercise(name)
+    if type(answer) is dict:
+        report = examine(exercise, lambda: answer, hidden=hidden)
+    elif not callable(answer):
+        kind = "nothing" if answer is None else _kind(answer)
+        print(f"{name}: a function, or a dict of answers, is expected; got {kind}.")
+        return 0.0
+    elif _origin(answer) in ("lmlib", "torch"):
+        print(f"{name}: {_origin(answer)} wrote this one; write your own.")
+        return 0.0
+    else:
+        report = examine(exercise, answer, hidden=hidden)
+    print(report)
+    for listen in _listeners:
+        listen(report)
+    return report.points
+
+
+_listeners: list[Callable[[Report], object]] = []
+
+
+@contextlib.contextmanager
+def listening(listener: Callable[[Report], object]) -> Iterator[None]:
+    """Hand every report of `check` to `listener` too, within the context."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def _origin(answer: Any) -> str:
+    """The package that a function comes from, also if it is the examiner's Remote."""
+    origin = getattr(type(answer), "_lmlib_origin", None)
+    module = origin(answer) if origin else getattr(answer, "__module__", "")
+    return str(module).split(".")[0]
+
+
+def _seed(name: str, hidden: bool) -> int:
+    """A seed for the inputs: for everybody, or for this course and student."""
+    words = ["visible", name]
+    if hidden:
+        secret, student = "LMLIB_COURSE_SECRET", "LMLIB_STUDENT"
+        words = ["hidden", name, os.getenv(secret, ""), os.getenv(student, "")]
+    digest = hashlib.sha256("\0".join(words).encode()).digest()
+    return int.from_bytes(digest[:7], "big")
+
+
+# What the reference and the mistakes make of the inputs does not depend on the
+# student's function. It is kept, and a grader works it out for the visible inputs
+# before it forks. The sizes bound what a process keeps that grades a whole class.
+
+
+@functools.lru_cache(maxsize=256)
+def _parts(exercise: Exercise, seed: int) -> Sequence[tuple[Part, Sequence[Case]]]:
+    """The parts of an exercise, each with its inputs."""
+    generator = torch.Generator().manual_seed(seed)
+    return [(part, part.cases(generator)) for part in exercise.parts]
+
+
+@functools.lru_cache(maxsize=2048)
+def _right(exercise: Exercise, seed: int, i: int, j: int) -> tuple[Any, Any]:
+    """What the reference gives in part i, case j; the same in double precision."""
+    part, cases = _parts(exercise, seed)[i]
+    expected = part.observe(exercise.reference, _fresh(cases[j].args))
+    precise = part.observe(exercise.reference, _in_double(cases[j].args))
+    return expected, precise
+
+
+@functools.lru_cache(maxsize=2048)
+def _mistaken(
+    exercise: Exercise, seed: int, misconception: Misconception
+) -> list[list[Outcome]]:
+    """What a mistake gives, for each part and case."""
+    return [
+        [_observe(part, misconception.implementation, case.args) for case in cases]
+        for part, cases in _parts(exercise, seed)
+    ]
+
+
+def prepare(exercise: Exercise) -> None:
+    """Work out what can be known of the visible inputs before there is a submission."""
+    seed = _seed(exercise.name, hidden=False)
+    for i, (_, cases) in enumerate(_parts(exercise, seed)):
+        for j in range(len(cases)):
+            _right(exercise, seed, i, j)
+    for misconception in exercise.misconceptions:
+        _mistaken(exercise, seed, misconception)
+
+
+# -- Comparing ------------------------------------------------------------------------
+
+
+def _fresh(value: Any) -> Any:
+    """A deep copy; copy.deepcopy takes ten times as long for a small tensor."""
+    if type(value) is Tensor and not value.requires_grad:
+        return value.clone()
+    if type(value) is tuple:
+        return tuple(map(_fresh, value))
+    return copy.deepcopy(value)
+
+
+def _observe(part: Part, function: Function, args: tuple[Any, ...]) -> Outcome:
+    given = _fresh(args)
+    try:
+        # nbgrader takes anything on stderr, even a warning, for a failed test.
+        with contextlib.redirect_stderr(sys.stdout):
+            value = part.observe(function, given)
+    except Exception as error:
+        return Outcome(error=error)
+    return Outcome(value, changed_input=not _same(given, args))
+
+
+def _try(
+    exercise: Exercise, seed: int, i: int, j: int, function: Function
+) -> tuple[Outcome, Failure | None]:
+    part, cases = _parts(exercise, seed)[i]
+    case = cases[j]
+    outcome = _observe(part, function, case.args)
+    if outcome.error is not None:
+        says, detail = _describe_error(outcome.error)
+        return outcome, Failure(case, outcome, says, detail)
+    expected, precise = _right(exercise, seed, i, j)
+    wrong = _difference(outcome.value, expected, precise)
+    if wrong is not None:
+        says, detail = wrong
+        violated = _violated(exercise, part, case, outcome.value)
+        detail = "\n".join([*violated, detail])
+        if not exercise.reveal:
+            unanswered = outcome.value is None
+            says = NOT_WRITTEN if unanswered else "This is not the answer."
+            detail = ""
+        return outcome, Failure(case, outcome, says, detail)
+    if outcome.changed_input:
+        says = "The values are right, but the function changes its input in place."
+        return outcome, Failure(case, outcome, says)
+    return outcome, None
+
+
+def _violated(exercise: Exercise, part: Part, case: Case, value: Any) -> list[str]:
+    """The properties that a value lacks; gradients and errors have no properties."""
+    if part.observe is not call or type(value) is not Tensor:
+        return []
+    found = (lacks(case.args, value) for lacks in exercise.properties)
+    return [words for words in found if words]
+
+
+def _describe_error(error: Exception) -> tuple[str, str]:
+    if isinstance(error, NotImplementedError):
+        return NOT_WRITTEN, ""
+    where = getattr(error, "where", "")  # from another process, without a traceback
+    frame = error.__traceback__
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        if "ipykernel" in name or name.startswith("<"):
+            where = f" in line {frame.tb_lineno} of {frame.tb_frame.f_code.co_name}"
+        frame = frame.tb_next
+    return f"Raises {type(error).__name__}{where}.", str(error)[:300]
+
+
+def _difference(got: Any, expected: Any, precise: Any) -> tuple[str, str] | None:
+    """What is wrong with `got`, in words that show no value, and in detail."""
+    if got is None:
+        return "Returns None: is there a return statement?", ""
+    if isinstance(expected, Tensor):
+        if type(got) is not Tensor:
+            return f"Returns {_kind(got)} where a torch tensor is expected.", ""
+        if got.shape != expected.shape:
+            return (
+                "The shape is wrong.",
+                f"Expected shape {_shape(expected)}, got {_shape(got)}.",
+            )
+        if got.dtype != expected.dtype:
+            return (
+                f"The dtype is wrong: expected {expected.dtype}, got {got.dtype}.",
+                "",
+            )
+        if expected.is_floating_point() and not got.isfinite().all():
+            return "The output has values that are NaN or infinite.", _pair(
+                got, expected
+            )
+        if not _close(got.detach(), precise):
+            return "The values are wrong.", _pair(got, expected)
+        return None
+    if isinstance(expected, str) or isinstance(got, str):
+        same = type(got) is type(expected) and got == expected
+    else:
+        number = isinstance(got, (int, float)) and not isinstance(got, bool)
+        same = number and math.isclose(float(got), float(expected), rel_tol=1e-6)
+    if not same:
+        return "This is wrong.", f"Expected {expected}, got {_brief(got)}."
+    return None
+
+
+def _close(got: Tensor, expected: Tensor) -> bool:
+    if got.dtype == expected.dtype and torch.equal(got, expected):
+        return True
+    if not got.is_floating_point():
+        return torch.equal(got, expected.to(got.dtype))
+    relative, absolute = TOLERANCE.get(got.dtype, (1e-2, 1e-2))
+    got, expected = got.double(), expected.double()
+    # torch.allclose takes four times as long; it is asked if something is not finite.
+    error = (got - expected).abs()
+    if ((error <= absolute + relative * expected.abs()) & (error < math.inf)).all():
+        return True
+    return not bool(error.isfinite().all()) and torch.allclose(
+        got, expected, rtol=relative, atol=absolute, equal_nan=True
+    )
+
+
+def _diagnose(
+    exercise: Exercise,
+    seed: int,
+    outcomes: Sequence[Sequence[Outcome]],
+    failures: Sequence[Failure | None],
+) -> list[Misconception | None]:
+    """For each failed part, the misconception that gives the student's outputs.
+
+    A misconception must agree on every case of the part, and give a value at least
+    once. Of several, the one that agrees on the most parts is taken.
+    """
+    agreement: list[tuple[Misconception, list[bool]]] = []
+    for misconception in exercise.misconceptions:
+        agrees = [
+            any(outcome.error is None for outcome in wrong)
+            and all(map(_same_outcome, seen, wrong))
+            for seen, wrong in zip(
+                outcomes, _mistaken(exercise, seed, misconception), strict=True
+            )
+        ]
+        agreement.append((misconception, agrees))
+    agreement.sort(key=lambda pair: -sum(pair[1]))  # stable: first come, first named
+    return [
+        next((m for m, agrees in agreement if failure and agrees[i]), None)
+        for i, failure in enumerate(failures)
+    ]
+
+
+def _same_outcome(one: Outcome, other: Outcome) -> bool:
+    if one.error is not None or other.error is not None:
+        return type(one.error) is type(other.error)
+    return _same(one.value, other.value) and one.changed_input == other.changed_input
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are of one kind and equal, tensors to rounding."""
+    if type(one) is Tensor and type(other) is Tensor:
+        alike = one.shape == other.shape and one.dtype == other.dtype
+        return alike and _close(one.detach(), other.detach())
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return type(one) is type(other) and not isinstance(one, Tensor) and one == other
+
+
+def _in_double(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(
+        a.double() if isinstance(a, Tensor) and a.is_floating_point() else a
+        for a in _fresh(args)
+    )
+
+
+# -- Words ----------------------------------------------------------------------------
+
+
+def _kind(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _pair(got: Tensor, expected: Tensor) -> str:
+    if expected.numel() > 12:
+        return ""
+    return f"Expected {_values(expected)}\ngot      {_values(got.detach())}"
+
+
+def _values(tensor: Tensor) -> str:
+    rounded: Any = [round(v, 4) for v in tensor.double().flatten().tolist()]
+    for size in reversed(tensor.shape[1:]):
+        rounded = [rounded[i : i + size] for i in range(0, len(rounded), size)]
+    return str(rounded)
+
+
+def signature_of(exercise: Exercise) -> str:
+    """`attention_weights(query, key)`: how the tests call the exercise."""
+    names = ", ".join(inspect.signature(exercise.reference).parameters)
+    return f"{exercise.short_name}({names})"

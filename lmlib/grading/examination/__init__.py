@@ -1,0 +1,1 @@
+"""A student's process, an examiner's process, and what passes between them."""

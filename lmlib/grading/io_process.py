@@ -1,0 +1,174 @@
+"""A process for the paperwork: reads what was handed in, writes marks and feedback.
+
+It does so beside the process that grades, which so need not import nbgrader: the two
+get ready at the same time, and an examiner is forked from a smaller process. It need
+not import torch in turn: what it has to know of the exercises is sent to it.
+"""
+
+import contextlib
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lmlib.exercises import catalogue
+from lmlib.grading.results.record import Record
+
+ENDED = (
+    "The process that reads submissions and writes the gradebook has ended. The "
+    "records are safe; run this again to go on."
+)
+
+
+@dataclass(frozen=True)
+class Class:
+    """What there is to grade.
+
+    Attributes:
+        course: the folder of the nbgrader course.
+        folder: for feedback and all that is not nbgrader's.
+        source: the instructor's notebook, hidden tests included.
+        submissions: of `intake`, one a student.
+    """
+
+    course: Path
+    folder: Path
+    source: Any  # a NotebookNode
+    submissions: tuple[Any, ...]
+
+
+class IOProcess:
+    """Starts the process, which gets ready until `begin` or `class_` is called.
+
+    Parameters:
+        read: finds the class, in that process; what it raises, `class_` raises.
+    """
+
+    def __init__(self, read: Callable[[], Class]) -> None:
+        self._begun = False
+        self._connection, theirs = Pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._connection.close()
+            _work(theirs, read)
+        theirs.close()
+
+    def begin(self) -> None:
+        """Let it read, now that the exercises have been imported here."""
+        if not self._begun:
+            with contextlib.suppress(OSError):  # `class_` tells why
+                self._connection.send(catalogue.entries())
+        self._begun = True
+
+    def class_(self) -> Class:
+        """What `read` has found.
+
+        Raises:
+            RuntimeError: the process has ended.
+            Exception: what `read` raised.
+        """
+        self.begin()
+        found = self._receive()
+        if isinstance(found, Exception):
+            raise found
+        course, folder, source, number = found
+        submissions = tuple(self._receive() for _ in range(number))
+        return Class(course, folder, source, submissions)
+
+    def write(self, record: Record) -> None:
+        """Into the gradebook and on a feedback page, while others are being graded."""
+        with contextlib.suppress(OSError):  # `finish` tells why
+            self._connection.send(record.to_json())
+
+    def finish(self) -> list[str]:
+        """Wait until all is written.
+
+        Returns:
+            A sentence for each record that does not fit the gradebook.
+
+        Raises:
+            RuntimeError: the gradebook or a page cannot be written.
+        """
+        with contextlib.suppress(OSError):
+            self._connection.send(None)
+        problems, error = self._receive()
+        os.waitpid(self.pid, 0)
+        if error:
+            raise RuntimeError(error)
+        return list(problems)
+
+    def _receive(self) -> Any:
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            raise RuntimeError(ENDED) from None
+
+
+def _work(connection: Connection, read: Callable[[], Class]) -> NoReturn:
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the one that grades
+        with contextlib.suppress(EOFError, BrokenPipeError):  # that one has ended
+            _serve(connection, read)
+        code = 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _serve(connection: Connection, read: Callable[[], Class]) -> None:
+    try:
+        # While the other process imports torch.
+        import jupytext  # noqa: F401
+
+        from lmlib.grading import assignment  # noqa: F401
+        from lmlib.grading.results import gradebook, report
+        from lmlib.grading.submissions import intake  # noqa: F401
+
+        catalogue.use(connection.recv())
+        found = read()
+    except EOFError:
+        raise
+    except Exception as error:
+        connection.send(error)
+        return
+    number = len(found.submissions)
+    connection.send((found.course, found.folder, found.source, number))
+    for submission in found.submissions:
+        connection.send(submission)
+    course, folder = found.course, found.folder
+    del found
+
+    gc.freeze()  # what has been imported is not looked at in every collection
+    gc.enable()  # which may have been put off for the start
+    told: list[str] = []
+
+    def arriving() -> Iterator[Record]:
+        for text in iter(connection.recv, None):
+            record = Record.from_json(text)
+            try:
+                report.write_feedback(record, folder)
+            except Exception as error:  # the marks are written all the same
+                told.append(f"no feedback page for {record.student}: {error}")
+            yield record
+
+    records = arriving()
+    problems: list[str] = []
+    try:
+        problems = gradebook.write_records(course, records)
+    except EOFError:
+        raise
+    except Exception as error:
+        told.append(str(error) or type(error).__name__)
+        for _ in records:  # the students get their pages all the same
+            pass
+    connection.send((problems, "\n".join(told[-5:])))

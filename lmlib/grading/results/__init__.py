@@ -1,0 +1,1 @@
+"""Records, the gradebook, and the pages that people read."""

@@ -1,0 +1,413 @@
+"""What comes out of grading: a page for each student, one for the class, and a CSV.
+
+    write_feedback(record, folder)
+    write_class(records, folder)
+        folder/class.html               for the instructor, first of all whom to look at
+        folder/feedback/<student>.html  for the student
+        folder/marks.csv                for a spreadsheet
+
+The pages are complete in themselves and hold no script. Whatever a student may have
+written passes through `text.shown` and is escaped by Jinja2.
+"""
+
+import csv
+import io
+import math
+import os
+import re
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from pygments import highlight  # type: ignore[import-untyped]
+from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
+
+from lmlib.exercises.catalogue import Entry, find_entry
+from lmlib.grading.results.record import STATES, CellResult, Record
+from lmlib.grading.results.similarity import Pair, near_identical
+from lmlib.grading.results.text import shown
+
+NO_MARK = ("malformed", "missing")
+
+# What the student reads first; the reason, if there is one, follows.
+STATE_SAYS = {
+    "graded": "Everything passed.",
+    "failed tests": "Some tests did not pass.",
+    "timed out": "Some code ran for too long and was stopped.",
+    "crashed": "Some code ended the Python process that ran it.",
+    "malformed": "The notebook could not be graded, so there is no mark yet.",
+    "missing": "There is no submission, so there is no mark.",
+}
+
+
+def write_feedback(record: Record, folder: Path) -> None:
+    """Write a student's page into `folder`, in one step."""
+    _write(folder / "feedback" / file_name(record.student), feedback_page(record))
+
+
+def write_class(
+    records: Sequence[Record], folder: Path, boilerplate: Sequence[str] = ()
+) -> None:
+    """Write what is about the whole class into `folder`, each file in one step.
+
+    Parameters:
+        boilerplate: code that all students share; see `similarity.near_identical`.
+    """
+    pairs = near_identical(records, boilerplate)
+    _write(folder / "class.html", class_page(records, pairs))
+    _write(folder / "marks.csv", marks_csv(records))
+
+
+def file_name(student: str) -> str:
+    """Of a student's page: one for each student, whatever the name holds."""
+    name = quote(student.encode("utf-8", "replace"), safe="@+ ")
+    if len(name) > 200:
+        name = f"{name[:150]}-{blake2b(name.encode(), digest_size=8).hexdigest()}"
+    return f"_{name}.html" if name.startswith(".") else f"{name}.html"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+# -- Templates ------------------------------------------------------------------------
+
+
+def code(source: str) -> Markup:
+    """Python with its syntax marked; pygments escapes what it marks."""
+    return Markup(highlight(shown(source), *_lexer_and_formatter()))
+
+
+@cache  # each HtmlFormatter makes the style sheet anew
+def _lexer_and_formatter() -> tuple[PythonLexer, HtmlFormatter]:
+    lexer = PythonLexer(stripnl=False, ensurenl=False)
+    return lexer, HtmlFormatter(nowrap=True)
+
+
+def authored(text: str) -> Markup:
+    """A hint or an explanation of ours, with its `code` and *emphasis*."""
+    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*([^*\s][^*]*)\*", r"<em>\1</em>", marked))
+
+
+def output_lines(text: str) -> list[tuple[str, int, str]]:
+    """The lines of a check's report: passed, failed or neither; indentation; words."""
+    kinds = {"✓": "passed", "✗": "failed"}
+    lines = shown(text).rstrip().split("\n")
+    return [
+        (kinds.get(line.strip()[:1], "plain"), len(line) - len(line.lstrip()), line)
+        for line in lines
+    ]
+
+
+def number(value: float) -> str:
+    """At most two decimals, and none that are zero."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Nothing that a student wrote gets to a page but through `shown`.
+        finalize=lambda value: value if isinstance(value, Markup) else _plain(value),
+    )
+    filters: list[Callable[..., object]] = [code, authored, output_lines, number]
+    environment.filters |= {function.__name__: function for function in filters}
+    return environment
+
+
+def _plain(value: object) -> object:
+    return shown(value) if isinstance(value, str) else value
+
+
+def _render(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+# -- One student ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An exercise and what became of it; `exercise` is None if the course has none."""
+
+    name: str
+    title: str
+    cell: CellResult
+    exercise: Entry | None
+    source: str | None
+
+    @property
+    def verdict(self) -> str:
+        if self.cell.state in ("passed", "failed") and self.cell.points > 0:
+            return "passed" if self.cell.points >= self.cell.max_points else "partly"
+        return self.cell.state
+
+
+def exercise_of(assignment: str, grade_id: str) -> Entry | None:
+    section = assignment.split("-")[0]
+    try:
+        return find_entry(f"{section}/{grade_id.removeprefix('test_')}"[:200])
+    except KeyError:
+        return None
+
+
+def title_of(assignment: str, grade_id: str) -> str:
+    exercise = exercise_of(assignment, grade_id)
+    return grade_id.removeprefix("test_") if exercise is None else exercise.title
+
+
+def feedback_page(record: Record) -> str:
+    """The page that a student reads, as HTML.
+
+    It holds the record and what the catalogue says to students (titles, hints); hidden
+    tests and expected values are in neither.
+    """
+    sources = dict(record.answers)
+    exercises = []
+    for cell in record.cells:
+        name = cell.grade_id.removeprefix("test_")
+        exercise = exercise_of(record.assignment, cell.grade_id)
+        title = title_of(record.assignment, cell.grade_id)
+        exercises.append(Answered(name, title, cell, exercise, sources.get(name)))
+    tested = {exercise.name for exercise in exercises}
+    return _render(
+        "feedback.html.j2",
+        record=record,
+        exercises=exercises,
+        others=[(name, text) for name, text in record.answers if name not in tested],
+        says=STATE_SAYS.get(record.state, record.state),
+        has_mark=record.state not in NO_MARK,
+    )
+
+
+# -- The class ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Item:
+    """How an exercise did, over the submissions that have a mark.
+
+    Attributes:
+        mean_share: of its points; the higher, the easier.
+        discrimination: see `item_rest`; None where it cannot be had.
+        why_not: the reason, in that case.
+        seconds: the median time that its test took.
+    """
+
+    name: str
+    title: str
+    max_points: float
+    n: int
+    mean_share: float
+    full: int
+    none: int
+    discrimination: float | None
+    why_not: str
+    seconds: float
+
+
+def item_rest(
+    points: Sequence[float], rest: Sequence[float]
+) -> tuple[float | None, str]:
+    """The item-rest correlation, or None and the reason.
+
+    Pearson's correlation, over the students, of the points for one exercise with the
+    points for all the others (for an exercise that is right or wrong, it is the
+    point-biserial one). The exercise is left out of the sum, which it would otherwise
+    correlate with by itself.
+    """
+    if len(points) < 3:
+        return None, "fewer than three marks"
+    x, y = np.asarray(points, float), np.asarray(rest, float)
+    x, y = x - x.mean(), y - y.mean()
+    if np.abs(x).max() < 1e-9:
+        return None, "everybody has the same points"
+    if np.abs(y).max() < 1e-9:
+        return None, "everybody has the same points elsewhere"
+    return float(x @ y / math.sqrt((x @ x) * (y @ y))), ""
+
+
+def items(records: Iterable[Record]) -> list[Item]:
+    """Every exercise in the order of the assignment."""
+    marked = [record for record in records if record.state not in NO_MARK]
+    results: dict[str, list[tuple[CellResult, float]]] = defaultdict(list)
+    for record in marked:
+        for cell in record.cells:
+            results[cell.grade_id].append((cell, record.points - cell.points))
+    found = []
+    for grade_id, rows in results.items():
+        cells = [cell for cell, _ in rows]
+        discrimination, why_not = item_rest(
+            [cell.points for cell in cells], [rest for _, rest in rows]
+        )
+        most = max(cell.max_points for cell in cells)
+        shares = [cell.points / cell.max_points for cell in cells if cell.max_points]
+        found.append(
+            Item(
+                name=grade_id.removeprefix("test_"),
+                title=title_of(marked[0].assignment, grade_id),
+                max_points=most,
+                n=len(cells),
+                mean_share=statistics.fmean(shares) if shares else 0.0,
+                full=sum(cell.points >= cell.max_points for cell in cells),
+                none=sum(cell.points <= 0 for cell in cells),
+                discrimination=discrimination,
+                why_not=why_not,
+                seconds=statistics.median(cell.seconds for cell in cells),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A misconception that was recognised, and for how many students."""
+
+    exercise: str
+    name: str
+    count: int
+    explanation: str
+
+
+def mistakes(records: Iterable[Record]) -> list[Mistake]:
+    """The misconceptions of a class, the most common first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for record in records:
+        for cell in record.cells:
+            counts.update(
+                (record.assignment, cell.grade_id, name)
+                for name in set(cell.misconceptions)
+            )
+    found = []
+    for (assignment, grade_id, name), count in counts.items():
+        exercise = exercise_of(assignment, grade_id)
+        explanation = exercise.explanations.get(name, "") if exercise else ""
+        title = title_of(assignment, grade_id)
+        found.append(Mistake(title, name, count, explanation))
+    return sorted(found, key=lambda m: (-m.count, m.exercise, m.name))
+
+
+def for_a_person(
+    records: Iterable[Record], pairs: Iterable[Pair]
+) -> list[tuple[Record, list[str]]]:
+    """Who needs to be looked at and why; malformed ones first, missing ones not."""
+    twins: dict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            twins[one].append(f"Near-identical to {other}.")
+    found = []
+    for record in records:
+        if record.state == "missing":
+            continue
+        reasons = [*record.needs_person, *twins[record.student]]
+        if record.state in ("malformed", "crashed", "timed out"):
+            reasons.insert(0, record.reason or STATE_SAYS[record.state])
+        if reasons:
+            found.append((record, list(dict.fromkeys(reasons))))
+    return sorted(found, key=lambda row: (-STATES.index(row[0].state), row[0].student))
+
+
+def class_page(records: Sequence[Record], pairs: Sequence[Pair] = ()) -> str:
+    """The instructor's page on one assignment, as HTML."""
+    from lmlib.grading.results import report_plots as plots  # matplotlib takes its time
+
+    marked = [record for record in records if record.state not in NO_MARK]
+    points = [record.points for record in marked]
+    seconds = [record.seconds for record in marked]
+    statistics_of_items = items(records)
+    return _render(
+        "class.html.j2",
+        assignment=records[0].assignment if records else "",
+        records=sorted(records, key=lambda record: record.student),
+        marked=marked,
+        no_mark=NO_MARK,
+        points=points,
+        most=max((record.max_points for record in marked), default=0.0),
+        summary=_summary(points),
+        person=for_a_person(records, pairs),
+        missing=sorted(r.student for r in records if r.state == "missing"),
+        states=[(s, sum(r.state == s for r in records)) for s in STATES],
+        items=statistics_of_items,
+        mistakes=mistakes(records),
+        pairs=pairs,
+        title_of=title_of,
+        seconds=_summary(seconds),
+        slowest=sorted(marked, key=lambda record: -record.seconds)[:5],
+        file_name=file_name,
+        plot_marks=plots.marks(marked),
+        plot_items=plots.items(statistics_of_items),
+        plot_time=plots.time(seconds),
+    )
+
+
+def _summary(values: Sequence[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    quarters = np.quantile(values, [0.25, 0.5, 0.75, 0.9]).tolist()
+    names = ("lower", "median", "upper", "ninth_tenth")
+    return {
+        "mean": statistics.fmean(values),
+        "low": min(values),
+        "high": max(values),
+        **dict(zip(names, quarters, strict=True)),
+    }
+
+
+# -- The spreadsheet ------------------------------------------------------------------
+
+
+def marks_csv(records: Sequence[Record]) -> str:
+    """A row a student: state, points by exercise, sum, maximum, reason.
+
+    Where there is no mark, the cells are empty: a 0 is a mark. It begins with the byte
+    order mark by which Excel knows UTF-8 (Python reads it as "utf-8-sig").
+    """
+    grade_ids = list(dict.fromkeys(c.grade_id for r in records for c in r.cells))
+    file = io.StringIO()
+    writer = csv.writer(file)
+    names = [guarded(name.removeprefix("test_")) for name in grade_ids]
+    writer.writerow(["student", "state", *names, "points", "max_points", "reason"])
+    for record in sorted(records, key=lambda record: record.student):
+        marked = record.state not in NO_MARK
+        points = {c.grade_id: number(c.points) for c in record.cells if marked}
+        writer.writerow(
+            [
+                guarded(record.student),
+                guarded(record.state),
+                *(points.get(grade_id, "") for grade_id in grade_ids),
+                number(record.points) if marked else "",
+                number(record.max_points) if record.cells else "",
+                guarded(record.reason),
+            ]
+        )
+    return "\ufeff" + file.getvalue()
+
+
+def guarded(text: str) -> str:
+    """`text` on one line, and never a formula to a spreadsheet.
+
+    See OWASP, "CSV Injection": the apostrophe makes a cell text.
+    """
+    text = " ".join(shown(text).split())
+    return f"'{text}" if text[:1] and text[0] in "=+-@＝＋－＠" else text

@@ -1,0 +1,175 @@
+"""What a class handed in, as notebooks that can be graded.
+
+`collect` takes nbgrader's `submitted/`, a folder with a notebook for each student, the
+downloads of Moodle and Canvas, and zips and tars of any of these. Everybody gets one
+`Submission`: a notebook, or the reason why there is none.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from lmlib.grading.submissions.archives import (
+    Item,
+    Unreadable,
+    is_archive,
+    opened,
+    opened_of_student,
+)
+from lmlib.grading.submissions.notebooks import AGAIN, Malformed, listed, read_cells
+from lmlib.grading.submissions.platforms import (
+    HandedIn,
+    by_student,
+    is_notebook,
+    notebook_inside,
+)
+from lmlib.grading.submissions.repair import Assignment, mend
+from lmlib.grading.submissions.roster import read_roster
+
+NOTHING = "nothing was handed in"
+STUMBLED = (
+    "The notebook could not be prepared for grading, and it is not clear why. Your "
+    "instructor will look at it."
+)
+FOR_A_PERSON = (
+    "Preparing this notebook failed, and not by a rule: see the error in the log."
+)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What one student handed in.
+
+    Attributes:
+        notebook: in the form of the assignment (see `repair.mend`); None if there is
+            nothing to grade.
+        reason: why not: `NOTHING`, or sentences for the student.
+        repairs: what was mended, a sentence each.
+        path: where it was found: below the folder, or behind the archive's name.
+        digest: SHA-256 of the file.
+        needs_person: why an instructor should look at it before it is graded.
+    """
+
+    student: str
+    assignment: str
+    notebook: NotebookNode | None
+    reason: str = ""
+    repairs: tuple[str, ...] = ()
+    path: str = ""
+    digest: str = ""
+    needs_person: tuple[str, ...] = ()
+
+
+def collect(
+    where: Path, assignment: str, source: NotebookNode, roster: Path | None = None
+) -> list[Submission]:
+    """Everything handed in for `assignment`, one submission a student, by name.
+
+    Nothing that a student did raises. Nothing is written.
+
+    Args:
+        where: nbgrader's course or `submitted` folder, a folder of notebooks or of
+            students' folders, or a zip or tar of one of them.
+        source: the instructor's notebook, hidden tests and all.
+        roster: a CSV file with a column `id`, `student_id` or `username`, and if there
+            are `name`, `email` and `lms_id`, students are found by these as well.
+
+    Raises:
+        ValueError: `where` or `roster` cannot be used; for the instructor.
+    """
+    known = read_roster(roster) if roster is not None else None
+    given = Assignment(source)
+    if (where / "submitted").is_dir():
+        where = where / "submitted"
+    above = "" if where.is_dir() else f"{where.name}/"
+    with opened(where) as contents:
+        found = by_student(contents.items, assignment, where.is_dir(), known)
+        # A compressed tar is cheap to read in its own order alone.
+        found.sort(key=lambda handed_in: _position(handed_in.item))
+        submissions = [_submission(one, assignment, given, above) for one in found]
+        broken = contents.broken
+    nothing = NOTHING
+    if broken:
+        nothing = (
+            f"The archive of the class {broken}. It was read as far as possible, and "
+            "what follows in it is not graded."
+        )
+        # Whoever comes later in the archive is unknown: this stands for all of them.
+        submissions.append(
+            Submission(where.name, assignment, None, nothing, path=where.name)
+        )
+    handed_in = {submission.student for submission in submissions}
+    for student in known.students if known else ():
+        if student not in handed_in:
+            submissions.append(Submission(student, assignment, None, nothing))
+    return sorted(submissions, key=lambda submission: submission.student)
+
+
+def _position(item: Item | None) -> int:
+    return item.position if item else -1
+
+
+def _submission(
+    handed_in: HandedIn, assignment: str, given: Assignment, above: str
+) -> Submission:
+    item = handed_in.item
+    empty = Submission(handed_in.student, assignment, None, NOTHING)
+    if item is None:
+        return empty
+    path = (above + item.path).encode(errors="replace").decode()
+    empty = replace(empty, path=path, repairs=handed_in.notes)
+    try:
+        data = _read(item)
+        empty = replace(empty, digest=hashlib.sha256(data).hexdigest())
+        notes = handed_in.notes
+        if is_archive(item.name) and not is_notebook(item.name):
+            data, more = _out_of_archive(item.name, data, assignment)
+            notes += more
+        elif not is_notebook(item.name):
+            raise Malformed(
+                f"{listed([item.name])} is not a notebook (.ipynb). {AGAIN}"
+            )
+        cells, of_reading = read_cells(data)
+        notebook, of_mending = mend(cells, given)
+    except Malformed as error:
+        return replace(empty, reason=str(error))
+    except Exception:  # a batch is not given up for one student
+        logging.getLogger(__name__).exception("%s could not be prepared", path)
+        return replace(empty, reason=STUMBLED, needs_person=(FOR_A_PERSON,))
+    repairs = (*notes, *of_reading, *of_mending)
+    return replace(empty, notebook=notebook, reason="", repairs=repairs)
+
+
+def _read(item: Item) -> bytes:
+    try:
+        if item.problem:
+            raise Unreadable(item.problem)
+        return item.read()
+    except Unreadable as error:
+        raise Malformed(f"{listed([item.name])} {error}.") from error
+
+
+def _out_of_archive(
+    name: str, data: bytes, assignment: str
+) -> tuple[bytes, tuple[str, ...]]:
+    """The notebook in a student's archive. Archives inside that one stay closed."""
+    with opened_of_student(data) as contents:
+        if contents.broken:
+            raise Malformed(
+                f"{listed([name])} {contents.broken}. Hand in the notebook itself."
+            )
+        item, notes = notebook_inside(contents.items, assignment)
+        if item is None:
+            deeper = any(is_archive(inner.name) for inner in contents.items)
+            raise Malformed(
+                f"The archive {listed([name])} holds no notebook (.ipynb)"
+                + (", but another archive, which is not opened" if deeper else "")
+                + ". Hand in the notebook itself."
+            )
+        return _read(item), (
+            f"The notebook was taken out of the archive {listed([name])}.",
+            *notes,
+        )

@@ -1,0 +1,140 @@
+"""What is left when a training is over: a folder that holds a model.
+
+    config.json, model.safetensors   in the Hugging Face layout (`lmlib.models.hub`)
+    tokenizer.json                   see `lmlib.data.tokenizers`
+    head.safetensors                 the head of a task, if it was fine-tuned to one
+    lmlib.json                       how it was made; kind, classes, length of the task
+
+Checkpoints of a training that goes on are `lmlib.training.checkpoints`.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from lmlib.data.cache import replacing
+from lmlib.data.tokenizers import Tokenizer, load_tokenizer
+from lmlib.models import hub
+from lmlib.models.bert import Albert, Bert, Roberta
+from lmlib.models.gpt import GPT
+from lmlib.models.t5 import T5
+from lmlib.training.checkpoints import load_model_state, write_json, write_tensors
+from lmlib.training.finetune import Pretrained, new_head
+from lmlib.training.pretrain import WithHeads
+
+
+@dataclass
+class SavedModel:
+    """What `load` finds in a folder.
+
+    Attributes:
+        model: as in the Hugging Face layout; or, fine-tuned, backbone and
+            `heads["task"]`.
+        family: of the backbone: bert, roberta, albert, gpt2 or t5.
+        made: the content of lmlib.json; empty for a checkpoint from elsewhere.
+    """
+
+    model: nn.Module
+    tokenizer: Tokenizer
+    family: str
+    made: dict[str, Any] = field(default_factory=dict)
+
+
+def save(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    folder: str | os.PathLike[str],
+    made: Mapping[str, Any] | None = None,
+    *,
+    family: str = "bert",
+) -> None:
+    """Write a model, its tokenizer, and `made`: how it was made.
+
+    Of a `WithHeads` the backbone is kept, as one of `family`, and `heads["task"]`; so
+    of replaced-token detection the discriminator without heads.
+
+    Raises:
+        ValueError: the Hugging Face layout has no place for the model (PanGu-α).
+    """
+    folder = Path(folder)
+    kept = model
+    if isinstance(model, WithHeads):
+        kept = _around(model.backbone, family)
+    special = tokenizer.special
+    ids = {f"{name}_token_id": i for name, i in vars(special).items()}
+    if isinstance(kept, T5):
+        ids["decoder_start_token_id"] = special.pad
+    hub.save(kept, folder, ids)  # type: ignore[arg-type]
+    tokenizer.save(folder / "tokenizer.json")
+    if isinstance(model, WithHeads) and "task" in model.heads:
+        state = model.heads["task"].state_dict()
+        with replacing(folder / "head.safetensors") as temporary:
+            write_tensors(temporary, state)
+    weights = (folder / "model.safetensors").read_bytes()
+    sha256 = hashlib.sha256(weights).hexdigest()
+    write_json(
+        folder / "lmlib.json",
+        {**(made or {}), "weights_sha256": sha256, **circumstances()},
+    )
+
+
+def load(
+    folder: str | os.PathLike[str], device: torch.device | str | None = None
+) -> SavedModel:
+    """Read what `save` wrote, or a checkpoint from the Hugging Face hub.
+
+    Raises:
+        FileNotFoundError, ValueError: as `hub.load` and `load_tokenizer`.
+    """
+    folder = Path(folder)
+    pretrained = hub.load(folder)
+    model: nn.Module = pretrained
+    made: dict[str, Any] = {}
+    if (folder / "lmlib.json").is_file():
+        made = json.loads((folder / "lmlib.json").read_text())
+    if (folder / "head.safetensors").is_file():
+        head = new_head(pretrained, made["task"]["kind"], len(made["task"]["names"]))
+        load_model_state(head, load_file(folder / "head.safetensors"))
+        model = WithHeads(pretrained.backbone, {"task": head}).eval()
+    if device is not None:
+        model = model.to(device)
+    return SavedModel(model, load_tokenizer(folder), pretrained.family, made)
+
+
+def circumstances() -> dict[str, Any]:
+    """Where and when a result is made: what to record beside it."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
+        f"{torch.backends.cpu.get_cpu_capability()}"
+        + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _around(backbone: Any, family: str) -> Pretrained:
+    """A model of `family` that has this backbone, and no head of its own."""
+    with torch.device("meta"):
+        if family == "gpt2":
+            model = GPT(backbone.config)
+            model.backbone = backbone
+            model.heads["lm"].embedding = backbone.embeddings.token
+            return model
+        classes = {"bert": Bert, "roberta": Roberta, "albert": Albert}
+        if family not in classes:
+            raise ValueError(f"family must be one of {', '.join(classes)}, gpt2")
+        encoder = classes[family](backbone.config, heads=())
+        encoder.backbone = backbone
+        return encoder
