@@ -249,6 +249,25 @@ def test_archive_adds_to_what_is_there(tmp_path, grade, notebooks, capsys):
     assert rows["bob"]["state"] == "malformed"
 
 
+def test_run_that_is_interrupted_loses_nothing(grade, notebooks, tmp_path, monkeypatch):
+    grade("ontime.zip", {"anna.ipynb": notebooks["solution"]})
+    late = {f"{name}.ipynb": notebooks["first-three"] for name in ("bob", "carl")}
+    (tmp_path / "late.zip").write_bytes(zipped(late))
+
+    def interrupts(*_):
+        raise KeyboardInterrupt
+
+    course = tmp_path / "course"
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "_progress", interrupts)
+        arguments = ["grade", str(tmp_path / "late.zip"), "--course", str(course)]
+        assert main([*arguments, "--jobs", "1"]) == 130
+    assert points(marks_of(course)) == {"anna": "36"}
+    assert points(grade()) == {"anna": "36", "bob": "11"}
+    assert points(grade("late.zip")) == {"anna": "36", "bob": "11", "carl": "11"}
+    assert in_gradebook(course) == {"anna": 36, "bob": 11, "carl": 11}
+
+
 def test_archive_that_was_cut_short_is_forgotten_when_it_comes_whole(
     grade, notebooks, tmp_path
 ):
