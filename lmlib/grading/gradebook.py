@@ -270,17 +270,16 @@ class _Writer:
         names = self.released.names
         cells = {cell.grade_id: cell for cell in self.record.cells}
         for grade in kept.grades:
-            name = names.get(grade.cell_id, "")
-            manual, extra, auto = grade.manual_score, grade.extra_credit, None
-            if manual is None and extra is None:
+            name, auto = names.get(grade.cell_id, ""), grade.auto_score
+            # nbgrader counts no extra credit where there is nothing to add it to.
+            extra = auto is not None and grade.extra_credit is not None
+            if grade.manual_score is None and not extra:
                 continue
-            if name in cells:  # others are graded by a person alone
-                auto = cells[name].points
-            else:
+            if name not in cells:  # a person alone grades it
                 cells[name] = CellResult(name, 0.0, grade.max_score, "by hand")
-            points = (auto or 0.0) if manual is None else manual
+            self.gradebook.db.refresh(grade, ["score"])
             cells[name] = replace(
-                cells[name], points=points + (extra or 0.0), automatic=auto or 0.0
+                cells[name], points=float(grade.score), automatic=float(auto or 0.0)
             )
         comments = tuple(
             (names.get(comment.cell_id, ""), comment.manual_comment)
