@@ -338,12 +338,13 @@ def test_a_persons_marks_and_comments_are_in_all_that_is_sent_out(
 def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grade):
     course = tmp_path / "course"
     (tmp_path / "README.md").write_text("# Hello\n")
-    only_source = tmp_path / "other"
-    (only_source / "source" / ASSIGNMENT).mkdir(parents=True)
+    other = tmp_path / "other"
+    (other / "source" / ASSIGNMENT).mkdir(parents=True)
+    (other / "gradebook.db").touch()
     for arguments, words in (
         ([], f"submitted/<student>/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"),
         ([str(tmp_path / "README.md")], "nor a notebook (.ipynb)"),
-        ([str(only_source)], f"There is no folder {only_source / 'submitted'}"),
+        ([str(other)], f"There is no folder {other / 'submitted'}"),
         ([str(course)], f"submitted/<student>/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"),
     ):
         assert main(["grade", *arguments, "--course", str(course)]) == 2

@@ -774,6 +774,9 @@ def test_course_folder_is_looked_up_in_submitted(tmp_path, source):
     lay(tmp_path / "source", {f"{ASSIGNMENT}/{NAME}": OTHER})
     found = all_of(tmp_path, source)
     assert list(found) == ["alice", "bob"]
+    lay(tmp_path / "submitted", {f"submitted/{ASSIGNMENT}/{NAME}": WORK})
+    for where in (tmp_path, tmp_path / "submitted"):
+        assert list(all_of(where, source)) == ["alice", "bob", "submitted"]
 
 
 @pytest.mark.parametrize(

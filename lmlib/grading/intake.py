@@ -80,9 +80,9 @@ def collect(
     """
     known = read_roster(roster) if roster is not None else None
     given = Assignment(source)
-    # A course has folders that are no students'.
-    of_course = (where / "gradebook.db").is_file() or (where / "source").is_dir()
-    if of_course or (where / "submitted").is_dir():
+    # A course has folders that are no students'; a student may be called "submitted".
+    of_course = (where / "gradebook.db").is_file() or (where / "submitted").is_dir()
+    if of_course and where.name != "submitted":
         where = where / "submitted"
         if not where.is_dir():
             raise ValueError(f"There is no folder {where}. {place(assignment)}")
