@@ -178,9 +178,11 @@ def _grade(given: argparse.Namespace) -> int:
 
         clerk.write(record)
         new.add(record.student)
-        _progress(done, total, record)
         if change := _change(before.get(record.student), record):
+            if sys.stderr.isatty():  # there is a bar on this line
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             print(change, flush=True)
+        _progress(done, total, record)
 
     if given.scheduler:
         from lmlib.grading import cluster
