@@ -382,7 +382,7 @@ def examine_submission(
     """Run a submission's cells and the tests of `source` on them.
 
     Parameters:
-        submission: of `intake`: student, assignment, notebook, reason, repairs.
+        submission: of `intake`.
         source: the instructor's notebook, hidden tests included.
         client: a connection to the forkserver.
         limits: in seconds.
