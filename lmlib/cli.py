@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def class_of(arguments: list[str]) -> Any:
 def _class_of(given: argparse.Namespace) -> Any:
     from lmlib.grading import assignment
     from lmlib.grading.io_process import Class
-    from lmlib.grading.submissions.intake import collect
+    from lmlib.grading.submissions.intake import NOTHING, collect, place
 
     sources = {path.stem: path for path in assignment.solutions()}
     only = next(iter(sources)) if len(sources) == 1 else ""
@@ -133,12 +134,22 @@ def _class_of(given: argparse.Namespace) -> Any:
         raise ValueError(f"--assignment must be one of: {', '.join(sources)}")
     course = given.course.resolve()
     source = assignment.read_source(sources[name])
-    assignment.enter(sources[name], course)
-    where = given.submissions or course
+    folder = course / "graded" / name
+    known = any((folder / "records").glob("*.json"))
+    named = given.submissions and given.submissions.resolve() != course
+    where = given.submissions if named else course / "submitted"
+    nothing = f"no submissions of {name} in {where}. {place(name)}"
+    if not named and not known and not where.is_dir():
+        raise ValueError(nothing)
+    if not named:
+        where.mkdir(parents=True, exist_ok=True)
     submissions = collect(where, name, source, given.roster)
-    if not submissions:
-        raise ValueError(f"no submissions of {name} in {where}")
-    return Class(course, course / "graded" / name, source, tuple(submissions))
+    # After archives alone there is nothing in submitted/, and pages to make anew.
+    idle = all(submission.reason == NOTHING for submission in submissions)
+    if (named and not submissions) or (not named and not known and idle):
+        raise ValueError(nothing)
+    assignment.enter(sources[name], course)
+    return Class(course, folder, source, tuple(submissions))
 
 
 def _grade(given: argparse.Namespace) -> int:
@@ -149,6 +160,7 @@ def _grade(given: argparse.Namespace) -> int:
         print(doctor.doctor())
         return 0
     from lmlib.grading.io_process import IOProcess
+    from lmlib.grading.submissions.intake import CUT
 
     io_process = given.io_process or IOProcess(lambda: _class_of(given))
     found = io_process.class_()
@@ -158,6 +170,8 @@ def _grade(given: argparse.Namespace) -> int:
             "LMLIB_COURSE_SECRET is not set: anybody can work out the hidden inputs.",
             file=sys.stderr,
         )
+    before = batch.kept(folder / "records")
+    submissions = batch.added(submissions, before)
     new: set[str] = set()
 
     def progress(done: int, total: int, record: Any) -> None:
@@ -168,6 +182,10 @@ def _grade(given: argparse.Namespace) -> int:
 
         io_process.write(record)
         new.add(record.student)
+        if change := _change(before.get(record.student), record):
+            if sys.stderr.isatty():  # there is a bar on this line
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(change, flush=True)
         _progress(done, total, record)
 
     if given.scheduler:
@@ -190,20 +208,70 @@ def _grade(given: argparse.Namespace) -> int:
             forkserver=given.forkserver,
             progress=progress,
         )
-    for record in records:
-        if record.student not in new:  # graded before, and perhaps not yet written
+    here = {record.student: record for record in records}
+    everybody = {**before, **here}
+    strangers = _strangers(given, everybody, set(here))
+    # An archive that was cut short stands for students; now it is whole.
+    archive = before.get(given.submissions.name) if given.submissions else None
+    if archive and archive.student not in here and archive.reason.startswith(CUT):
+        everybody[archive.student] = replace(archive, state="missing", cells=())
+        strangers[archive.student] = None
+    for student, record in list(everybody.items()):
+        if student not in new:  # graded before: perhaps not yet written, or by hand
             io_process.write(record)
+        if student in strangers and record.state == "missing":
+            batch.record_path(folder / "records", student).unlink(missing_ok=True)
+            del everybody[student]
+    problems = io_process.finish()
     from lmlib.grading.results import report
 
+    records = [
+        io_process.kept.get(student, record)
+        for student, record in sorted(everybody.items())
+    ]
     code = [cell.source for cell in source.cells if cell.cell_type == "code"]
     report.write_class(records, folder, boilerplate=code)
-    problems = io_process.finish()
     print(_summary(records))
+    for student, name in strangers.items():
+        if name and student in everybody:
+            print(
+                f"{student} was graded before and is {name} on the roster: give that "
+                "archive again, with the roster"
+            )
     for problem in problems:
         print(f"not in the gradebook: {problem}")
     print(f"\nIn {folder}:")
     print("  class.html for you, feedback/ for each student, marks.csv, records/")
     return 0
+
+
+def _strangers(
+    given: argparse.Namespace, everybody: dict[str, Any], here: set[str]
+) -> dict[str, str | None]:
+    """Who is not on the roster, and has no work in this run; who it may be there."""
+    if given.roster is None:
+        return {}
+    from lmlib.grading.submissions.roster import read_roster
+
+    roster = read_roster(given.roster)
+    return {
+        student: roster.find(student, record.platform)
+        for student, record in everybody.items()
+        if student not in here and student not in roster.students
+    }
+
+
+def _change(old: Any, new: Any) -> str:
+    """A line about work that is replaced, or a mark that is another now."""
+    if old is None or old.state == "missing":
+        return ""
+    if (old.answers, old.state, old.points) == (new.answers, new.state, new.points):
+        return ""
+    marks = [
+        f"{r.points:g}" if r.has_mark else f"no mark ({r.state})" for r in (old, new)
+    ]
+    why = "graded anew" if old.answers == new.answers else "handed in anew"
+    return f"{new.student} {why}: {marks[0]} → {marks[1]} points"
 
 
 def _progress(done: int, total: int, record: Any) -> None:

@@ -42,6 +42,7 @@ def fingerprint(submission: Submission, grader: str) -> str:
         submission.student,
         submission.digest,
         json.dumps([submission.reason, *submission.repairs]),
+        json.dumps([submission.platform, *submission.needs_person]),
         grader,
     )
 
@@ -82,6 +83,59 @@ def finished(path: Path, mark: str) -> Record | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return record if record.fingerprint == mark else None
+
+
+def kept(records: Path) -> dict[str, Record]:
+    """What has been graded so far, by student.
+
+    Raises:
+        ValueError: a record cannot be read.
+    """
+    found = {}
+    for path in sorted(records.glob("*.json")):
+        try:
+            record = Record.from_json(path.read_text(encoding="utf-8"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"The record {path} cannot be read: {error}. Move it away, and grade "
+                "that submission again."
+            ) from None
+        found[record.student] = record
+    return found
+
+
+def added(
+    submissions: Iterable[Submission], before: dict[str, Record]
+) -> list[Submission]:
+    """The submissions that are new to what has been graded `before`.
+
+    Who has handed in nothing this time keeps what they have. Somebody with another
+    number on the learning platform is somebody else, whatever their name.
+    """
+    found = []
+    class_ = list(submissions)
+    taken = {submission.student for submission in class_} | set(before)
+    for submission in class_:
+        student, number = submission.student, submission.platform
+        old = before.get(student)
+        if not (submission.path or submission.digest):
+            if old is None or old.state == "missing":
+                found.append(submission)
+            continue
+        apart = f"{student}_{number}"
+        theirs = number and apart in before and before[apart].platform == number
+        if theirs or (number and old and old.platform not in ("", number)):
+            while apart in taken and not theirs:
+                apart = f"{apart}_{number}"
+            taken.add(apart)
+            doubt = (
+                f"Another {student} has handed in before, from another number of the "
+                f"platform than {number}: graded under a name of its own."
+            )
+            people = (*submission.needs_person, doubt)
+            submission = replace(submission, student=apart, needs_person=people)
+        found.append(submission)
+    return found
 
 
 def resume(
@@ -217,6 +271,7 @@ def given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
         reason=reason,
         cells=examiner.not_run(source),
         repairs=submission.repairs,
-        needs_person=(reason,),
+        needs_person=(*submission.needs_person, reason),
         fingerprint=mark,
+        platform=submission.platform,
     )

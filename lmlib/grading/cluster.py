@@ -139,7 +139,8 @@ def _examine(
             given = json.loads(submission)
             if given["notebook"] is not None:
                 given["notebook"] = nbformat.from_dict(given["notebook"])
-            given["repairs"] = tuple(given["repairs"])
+            for name in ("repairs", "needs_person"):
+                given[name] = tuple(given[name])
             os.environ["LMLIB_COURSE_SECRET"] = secret
             os.environ["LMLIB_STUDENT"] = given["student"]
             with _forkserver.connect() as connection:

@@ -48,10 +48,15 @@ class IOProcess:
 
     Parameters:
         read: finds the class, in that process; what it raises, `class_` raises.
+
+    Attributes:
+        kept: after `finish`, the records that a person has changed in the gradebook,
+            as they are sent out.
     """
 
     def __init__(self, read: Callable[[], Class]) -> None:
         self._begun = False
+        self.kept: dict[str, Record] = {}
         self._connection, theirs = Pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -99,10 +104,13 @@ class IOProcess:
         """
         with contextlib.suppress(OSError):
             self._connection.send(None)
-        problems, error = self._receive()
+        problems, error, kept = self._receive()
         os.waitpid(self.pid, 0)
         if error:
             raise RuntimeError(error)
+        for text in kept:
+            record = Record.from_json(text)
+            self.kept[record.student] = record
         return list(problems)
 
     def _receive(self) -> Any:
@@ -151,24 +159,33 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     gc.freeze()  # what has been imported is not looked at in every collection
     gc.enable()  # which may have been put off for the start
     told: list[str] = []
+    waiting: dict[str, Record] = {}  # for their page
+    kept: list[str] = []
+
+    def send_out(record: Record) -> None:
+        if waiting.pop(record.student, record) != record:
+            kept.append(record.to_json())
+        try:
+            report.write_feedback(record, folder)
+        except Exception as error:  # the marks are written all the same
+            told.append(f"no feedback page for {record.student}: {error}")
 
     def arriving() -> Iterator[Record]:
         for text in iter(connection.recv, None):
             record = Record.from_json(text)
-            try:
-                report.write_feedback(record, folder)
-            except Exception as error:  # the marks are written all the same
-                told.append(f"no feedback page for {record.student}: {error}")
+            waiting[record.student] = record
             yield record
 
     records = arriving()
     problems: list[str] = []
     try:
-        problems = gradebook.write_records(course, records)
+        problems = gradebook.write_records(course, records, sent=send_out)
     except EOFError:
         raise
     except Exception as error:
         told.append(str(error) or type(error).__name__)
         for _ in records:  # the students get their pages all the same
             pass
-    connection.send((problems, "\n".join(told[-5:])))
+    for record in list(waiting.values()):
+        send_out(record)
+    connection.send((problems, "\n".join(told[-5:]), kept))

@@ -1,19 +1,21 @@
 """The two commands as a person types them."""
 
+import csv
 import os
 import subprocess
 import sys
 
 import nbformat
 import pytest
+from nbgrader.api import Gradebook
 
 from lmlib import cli
 from lmlib.cli import main
 from lmlib.grading.assignment import ROOT
 from lmlib.grading.results.record import Record
-from lmlib.grading.submissions import intake
 from tests.grading import sample_class
 from tests.grading.sample_class import ASSIGNMENT
+from tests.grading.submissions.test_intake import zipped
 
 
 def test_check_tells_a_student_what_is_wrong(tmp_path, capsys):
@@ -163,3 +165,194 @@ def test_who_could_not_be_prepared_is_listed_for_a_person(
     feedback = course / "graded" / ASSIGNMENT / "feedback" / "stumbles.html"
     assert intake.STUMBLED in feedback.read_text()
     assert intake.FOR_A_PERSON not in feedback.read_text()
+
+
+# -- What a second run does to the first ----------------------------------------------
+
+ROSTER = "id,name,lms_id\nanna,Anna A,1\nbob,Bob B,2\ncarl,Carl C,3\n"
+
+
+@pytest.fixture(scope="module")
+def notebooks():
+    """Two of the sample class, as files: all is right, and nothing is."""
+    found = sample_class.submissions()
+    return {
+        name: nbformat.writes(found[name]).encode()
+        for name in ("solution", "blank", "first-three")
+    }
+
+
+@pytest.fixture
+def grade(tmp_path, monkeypatch):
+    """Grades an archive of the files given, and gives the rows of marks.csv."""
+    monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
+
+    def grade(name=None, files=None, *options):
+        arguments = ["grade", "--course", str(tmp_path / "course"), *options]
+        if files is not None:
+            (tmp_path / name).write_bytes(zipped(files))
+        if name is not None:
+            arguments.insert(1, str(tmp_path / name))
+        assert main(arguments) == 0
+        return marks_of(tmp_path / "course")
+
+    return grade
+
+
+def marks_of(course) -> dict[str, dict[str, str]]:
+    text = (course / "graded" / ASSIGNMENT / "marks.csv").read_text("utf-8-sig")
+    return {row["student"]: row for row in csv.DictReader(text.splitlines())}
+
+
+def points(rows) -> dict[str, str]:
+    return {student: row["points"] for student, row in rows.items()}
+
+
+def in_gradebook(course) -> dict[str, float]:
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        submissions = gradebook.assignment_submissions(ASSIGNMENT)
+        return {s.student.id: s.score for s in submissions}
+
+
+def test_archive_adds_to_what_is_there(tmp_path, grade, notebooks, capsys):
+    (tmp_path / "class.csv").write_text(ROSTER)
+    with_roster = ("--roster", str(tmp_path / "class.csv"))
+    right, blank = notebooks["solution"], notebooks["blank"]
+    on_time = {"anna.ipynb": right, "bob.ipynb": b"{", "guest.ipynb": blank}
+    rows = grade("ontime.zip", on_time)  # the roster comes later
+    assert points(rows) == {"anna": "36", "bob": "", "guest": "0"}
+    capsys.readouterr()
+    some = notebooks["first-three"]
+    rows = grade("late.zip", {"guest.ipynb": some}, *with_roster)
+    assert points(rows) == {"anna": "36", "bob": "", "carl": "", "guest": "11"}
+    assert {s: row["state"] for s, row in rows.items()} == {
+        "anna": "graded", "bob": "malformed", "carl": "missing",
+        "guest": "failed tests",
+    }  # fmt: skip
+    told = capsys.readouterr().out
+    assert "guest handed in anew: 0 → 11 points" in told
+    assert "anna" not in told
+    course = tmp_path / "course"
+    assert in_gradebook(course) == {"anna": 36, "bob": 0, "guest": 11}
+    page = (course / "graded" / ASSIGNMENT / "class.html").read_text()
+    assert "feedback/anna.html" in page
+    assert (course / "autograded" / "anna" / ASSIGNMENT).is_dir()
+    # What was missing comes; who has left the list and handed in nothing is gone.
+    (tmp_path / "class.csv").write_text("id\nanna\nbob\ncarl\ndora\n")
+    assert points(grade("later.zip", {"carl.ipynb": right}, *with_roster)) == {
+        "anna": "36", "bob": "", "carl": "36", "dora": "", "guest": "11",
+    }  # fmt: skip
+    (tmp_path / "class.csv").write_text("id\nbob\n")
+    rows = grade(None, None, *with_roster)
+    assert list(rows) == ["anna", "bob", "carl", "guest"]
+    assert rows["bob"]["state"] == "malformed"
+
+
+def test_run_that_is_interrupted_loses_nothing(grade, notebooks, tmp_path, monkeypatch):
+    grade("ontime.zip", {"anna.ipynb": notebooks["solution"]})
+    late = {f"{name}.ipynb": notebooks["first-three"] for name in ("bob", "carl")}
+    (tmp_path / "late.zip").write_bytes(zipped(late))
+
+    def interrupts(*_):
+        raise KeyboardInterrupt
+
+    course = tmp_path / "course"
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "_progress", interrupts)
+        arguments = ["grade", str(tmp_path / "late.zip"), "--course", str(course)]
+        assert main([*arguments, "--jobs", "1"]) == 130
+    assert points(marks_of(course)) == {"anna": "36"}
+    assert points(grade()) == {"anna": "36", "bob": "11"}
+    assert points(grade("late.zip")) == {"anna": "36", "bob": "11", "carl": "11"}
+    assert in_gradebook(course) == {"anna": 36, "bob": 11, "carl": 11}
+
+
+def test_archive_that_was_cut_short_is_forgotten_when_it_comes_whole(
+    grade, notebooks, tmp_path
+):
+    whole = zipped({"anna.ipynb": notebooks["blank"]})
+    (tmp_path / "class.zip").write_bytes(whole[: len(whole) // 2])
+    assert list(grade("class.zip")) == ["class.zip"]
+    (tmp_path / "class.zip").write_bytes(whole)
+    assert list(grade("class.zip")) == ["anna"]
+    assert list(in_gradebook(tmp_path / "course")) == ["anna"]
+    assert list(grade()) == ["anna"]
+
+
+def test_nobody_is_replaced_by_another_number_of_the_platform(
+    tmp_path, grade, notebooks, capsys
+):
+    right, blank = notebooks["solution"], notebooks["blank"]
+    moodle = "assignsubmission_file_"
+    grade("ontime.zip", {f"Ann Lee_11_{moodle}/x.ipynb": right})
+    rows = grade("late.zip", {f"Ann Lee_12_{moodle}/x.ipynb": blank})
+    assert points(rows) == {"Ann Lee": "36", "Ann Lee_12": "0"}
+    assert "Ann Lee_12 needs a person: Another Ann Lee" in capsys.readouterr().out
+    # They keep the name.
+    rows = grade("later.zip", {f"Ann Lee_12_{moodle}/x.ipynb": right})
+    assert points(rows) == {"Ann Lee": "36", "Ann Lee_12": "36"}
+
+
+def test_a_persons_marks_and_comments_are_in_all_that_is_sent_out(
+    tmp_path, grade, notebooks
+):
+    files = {f"{name}.ipynb": notebooks["solution"] for name in ("anna", "bob")}
+    grade("class.zip", {**files, "carl.ipynb": b"{"})
+    course = tmp_path / "course"
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        key = (ASSIGNMENT, ASSIGNMENT, "anna")
+        gradebook.find_grade("test_weighted_sum", *key).manual_score = 0.5
+        gradebook.find_grade("test_split_heads", *key).extra_credit = 1.0
+        comment = gradebook.find_comment("weighted_sum", *key)
+        comment.manual_comment = "Copied <b>from</b> the book."
+        key = (ASSIGNMENT, ASSIGNMENT, "carl")
+        gradebook.find_grade("test_weighted_sum", *key).manual_score = 2.0
+        gradebook.db.commit()
+    rows = grade()  # nothing was handed in since
+    anna = rows["anna"]
+    assert (anna["weighted_sum"], anna["split_heads"]) == ("0.5", "4")
+    assert (anna["points"], anna["automatic"]) == ("35.5", "36")
+    assert anna["comments"] == "weighted_sum: Copied <b>from</b> the book."
+    assert (rows["bob"]["points"], rows["bob"]["automatic"]) == ("36", "")
+    assert (rows["carl"]["points"], rows["carl"]["automatic"]) == ("2", "0")
+    assert in_gradebook(course) == {"anna": 35.5, "bob": 36, "carl": 2}
+    graded = course / "graded" / ASSIGNMENT
+    page = (graded / "feedback" / "anna.html").read_text()
+    assert "35.5 <small>of 36 points" in page
+    assert "(tests: 36)" in page
+    assert "0.5 of 2" in page
+    assert "Copied &lt;b&gt;from&lt;/b&gt; the book." in page
+    page = (graded / "feedback" / "carl.html").read_text()
+    assert "2 <small>of 36 points" in page
+    assert "A person has graded this." in page
+    page = (graded / "class.html").read_text()
+    assert "tests: 36." in page
+    assert "Copied &lt;b&gt;from&lt;/b&gt; the book." in page
+    assert "35.5" in page
+    # The records stay what the tests gave.
+    record = Record.from_json((graded / "records" / "anna.json").read_text())
+    assert (record.points, record.comments) == (36, ())
+
+
+def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grade):
+    course = tmp_path / "course"
+    (tmp_path / "README.md").write_text("# Hello\n")
+    other = tmp_path / "other"
+    (other / "source" / ASSIGNMENT).mkdir(parents=True)
+    (other / "gradebook.db").touch()
+    for arguments, words in (
+        ([], f"submitted/<student>/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"),
+        ([str(tmp_path / "README.md")], "nor a notebook (.ipynb)"),
+        ([str(other)], f"There is no folder {other / 'submitted'}"),
+        ([str(course)], f"submitted/<student>/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"),
+    ):
+        assert main(["grade", *arguments, "--course", str(course)]) == 2
+        assert words in capsys.readouterr().err
+        assert not (course / "graded").exists()
+    (tmp_path / "anna.ipynb").write_bytes(notebooks["blank"])
+    assert points(grade("anna.ipynb")) == {"anna": "0"}
+    submitted = course / "submitted" / "bob" / ASSIGNMENT
+    submitted.mkdir(parents=True)
+    (submitted / f"{ASSIGNMENT}.ipynb").write_bytes(notebooks["blank"])
+    assert points(grade()) == {"anna": "0", "bob": "0"}
+    assert points(grade("course")) == {"anna": "0", "bob": "0"}

@@ -389,7 +389,7 @@ def examine_submission(
     """Run a submission's cells and the tests of `source` on them.
 
     Parameters:
-        submission: of `intake`: student, assignment, notebook, reason, repairs.
+        submission: of `intake`.
         source: the instructor's notebook, hidden tests included.
         client: a connection to the forkserver.
         limits: in seconds.
@@ -402,7 +402,13 @@ def examine_submission(
         if "nbgrader" in cell.metadata
     }
     tests = [name for name, cell in cells.items() if _kind(cell) == "test"]
-    base = Record(submission.student, submission.assignment, "graded")
+    base = Record(
+        submission.student,
+        submission.assignment,
+        "graded",
+        needs_person=tuple(submission.needs_person),
+        platform=submission.platform,
+    )
     if submission.notebook is None:
         state = "malformed" if submission.path or submission.digest else "missing"
         return replace(
@@ -410,7 +416,6 @@ def examine_submission(
             state=state,
             reason=submission.reason,
             cells=not_run(source),
-            needs_person=submission.needs_person,
         )
     exam = Examination(cells, client, limits, began + limits.notebook)
     exam.names = dict(given_names(source) if given is None else given)

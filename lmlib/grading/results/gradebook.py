@@ -31,7 +31,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -74,6 +74,7 @@ def write_records(
     db_url: str | None = None,
     config: Config | None = None,
     patience: float = 60.0,
+    sent: Callable[[Record], None] = lambda record: None,
 ) -> list[str]:
     """Write records into the gradebook of the nbgrader course in the folder `course`.
 
@@ -82,6 +83,8 @@ def write_records(
         db_url: of the gradebook, if it is not course/gradebook.db.
         config: nbgrader's configuration, for the penalty on late submissions.
         patience: seconds to wait for a database that another program has locked.
+        sent: called with each record that is written, as the gradebook then has it:
+            with what a person has given and written in formgrader.
 
     Returns:
         A sentence for each record that does not fit the assignment as it was released;
@@ -139,6 +142,7 @@ def write_records(
                 problems.append(f"{record.student}: {error}")
             else:
                 written.append(record.student)
+                sent(persist(writer.as_kept))
             deadline = time.monotonic() + patience
     return problems
 
@@ -256,6 +260,33 @@ class _Writer:
                 raise ValueError(
                     f"{cell.points:g} of {cell.max_points:g} points for {cell.grade_id}"
                 )
+
+    def as_kept(self) -> Record:
+        """The record with a person's points and comments: what is sent out."""
+        try:
+            kept = self.gradebook.find_submission_notebook(*self.key)
+        except MissingEntry:
+            return self.record
+        names = self.released.names
+        cells = {cell.grade_id: cell for cell in self.record.cells}
+        for grade in kept.grades:
+            name, auto = names.get(grade.cell_id, ""), grade.auto_score
+            # nbgrader counts no extra credit where there is nothing to add it to.
+            extra = auto is not None and grade.extra_credit is not None
+            if grade.manual_score is None and not extra:
+                continue
+            if name not in cells:  # a person alone grades it
+                cells[name] = CellResult(name, 0.0, grade.max_score, "by hand")
+            self.gradebook.db.refresh(grade, ["score"])
+            cells[name] = replace(
+                cells[name], points=float(grade.score), automatic=float(auto or 0.0)
+            )
+        comments = tuple(
+            (names.get(comment.cell_id, ""), comment.manual_comment)
+            for comment in kept.comments
+            if comment.manual_comment
+        )
+        return replace(self.record, cells=tuple(cells.values()), comments=comments)
 
     # -- The database -----------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from typing import Any
 #: From best to worst; the state of a submission is the worst that happened.
 STATES = ("graded", "failed tests", "timed out", "crashed", "malformed", "missing")
 
+NO_MARK = ("malformed", "missing")  # unless a person gives one
+
 
 @dataclass(frozen=True)
 class CellResult:
@@ -19,6 +21,7 @@ class CellResult:
         state: "passed", "failed", "timed out", "crashed" or "not run".
         output: the report of the check, or an error; never a hidden value.
         misconceptions: the names of those that were recognised.
+        automatic: the points of the tests, where `points` are those of a person.
     """
 
     grade_id: str
@@ -28,6 +31,7 @@ class CellResult:
     output: str = ""
     seconds: float = 0.0
     misconceptions: tuple[str, ...] = ()
+    automatic: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Record:
             they added, ("cell 7", source) for code and ("text 7", source) for text.
         needs_person: why an instructor should look at it.
         fingerprint: of the submission, the tests and the library; see `batch`.
+        platform: the number by which the learning platform knows the student.
+        comments: (name of a cell, what a person wrote about it), from the gradebook.
     """
 
     student: str
@@ -54,10 +60,24 @@ class Record:
     needs_person: tuple[str, ...] = ()
     seconds: float = 0.0
     fingerprint: str = ""
+    platform: str = ""
+    comments: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_mark(self) -> bool:
+        by_hand = any(cell.automatic is not None for cell in self.cells)
+        return by_hand or self.state not in NO_MARK
 
     @property
     def points(self) -> float:
         return sum((cell.points for cell in self.cells), 0.0)
+
+    @property
+    def automatic(self) -> float | None:
+        """The points of the tests alone, where a person has given others."""
+        tests = (c.points if c.automatic is None else c.automatic for c in self.cells)
+        points = sum(tests, 0.0)
+        return None if points == self.points else points
 
     @property
     def max_points(self) -> float:
@@ -74,13 +94,16 @@ class Record:
             ValueError: it is not JSON, or lacks a field, or has one too many.
         """
         data: Any = json.loads(text)
-        if not isinstance(data, dict) or set(data) != {f.name for f in fields(cls)}:
+        names = {f.name for f in fields(cls)}
+        later = {"platform", "comments"}  # older records lack these
+        if not isinstance(data, dict) or not names - later <= set(data) <= names:
             raise ValueError("this is not the record of a submission")
         data["cells"] = tuple(
             CellResult(**{**cell, "misconceptions": tuple(cell["misconceptions"])})
             for cell in data["cells"]
         )
-        data["answers"] = tuple((name, source) for name, source in data["answers"])
+        for name in ("answers", "comments"):
+            data[name] = tuple((cell, text) for cell, text in data.get(name, ()))
         for name in ("repairs", "needs_person"):
             data[name] = tuple(data[name])
         return cls(**data)

@@ -32,11 +32,9 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
 from lmlib.exercises.catalogue import Entry, find_entry
-from lmlib.grading.results.record import STATES, CellResult, Record
+from lmlib.grading.results.record import NO_MARK, STATES, CellResult, Record
 from lmlib.grading.results.similarity import Pair, near_identical
 from lmlib.grading.results.text import shown
-
-NO_MARK = ("malformed", "missing")
 
 # What the student reads first; the reason, if there is one, follows.
 STATE_SAYS = {
@@ -159,9 +157,10 @@ class Answered:
 
     @property
     def verdict(self) -> str:
-        if self.cell.state in ("passed", "failed") and self.cell.points > 0:
+        state = self.cell.state if self.cell.automatic is None else "failed"
+        if state in ("passed", "failed") and self.cell.points > 0:
             return "passed" if self.cell.points >= self.cell.max_points else "partly"
-        return self.cell.state
+        return state
 
 
 def exercise_of(assignment: str, grade_id: str) -> Entry | None:
@@ -191,13 +190,17 @@ def feedback_page(record: Record) -> str:
         title = title_of(record.assignment, cell.grade_id)
         exercises.append(Answered(name, title, cell, exercise, sources.get(name)))
     tested = {exercise.name for exercise in exercises}
+    comments = dict(record.comments)
     return _render(
         "feedback.html.j2",
         record=record,
         exercises=exercises,
         others=[(name, text) for name, text in record.answers if name not in tested],
-        says=STATE_SAYS.get(record.state, record.state),
-        has_mark=record.state not in NO_MARK,
+        comments={e.name: comments.pop(e.name, "") for e in exercises},
+        more_comments=comments,
+        says="A person has graded this."
+        if record.has_mark and record.state in NO_MARK
+        else STATE_SAYS.get(record.state, record.state),
     )
 
 
@@ -250,7 +253,7 @@ def item_rest(
 
 def items(records: Iterable[Record]) -> list[Item]:
     """Every exercise in the order of the assignment."""
-    marked = [record for record in records if record.state not in NO_MARK]
+    marked = [record for record in records if record.has_mark]
     results: dict[str, list[tuple[CellResult, float]]] = defaultdict(list)
     for record in marked:
         for cell in record.cells:
@@ -332,7 +335,7 @@ def class_page(records: Sequence[Record], pairs: Sequence[Pair] = ()) -> str:
     """The instructor's page on one assignment, as HTML."""
     from lmlib.grading.results import report_plots as plots  # matplotlib takes its time
 
-    marked = [record for record in records if record.state not in NO_MARK]
+    marked = [record for record in records if record.has_mark]
     points = [record.points for record in marked]
     seconds = [record.seconds for record in marked]
     statistics_of_items = items(records)
@@ -341,7 +344,6 @@ def class_page(records: Sequence[Record], pairs: Sequence[Pair] = ()) -> str:
         assignment=records[0].assignment if records else "",
         records=sorted(records, key=lambda record: record.student),
         marked=marked,
-        no_mark=NO_MARK,
         points=points,
         most=max((record.max_points for record in marked), default=0.0),
         summary=_summary(points),
@@ -378,7 +380,9 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def marks_csv(records: Sequence[Record]) -> str:
-    """A row a student: state, points by exercise, sum, maximum, reason.
+    """A row a student: state, points by exercise, sum, maximum, reason, …
+
+    …, what the tests alone gave where a person has given other points, and comments.
 
     Where there is no mark, the cells are empty: a 0 is a mark. It begins with the byte
     order mark by which Excel knows UTF-8 (Python reads it as "utf-8-sig").
@@ -387,9 +391,10 @@ def marks_csv(records: Sequence[Record]) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
     names = [guarded(name.removeprefix("test_")) for name in grade_ids]
-    writer.writerow(["student", "state", *names, "points", "max_points", "reason"])
+    ends = ["points", "max_points", "reason", "automatic", "comments"]
+    writer.writerow(["student", "state", *names, *ends])
     for record in sorted(records, key=lambda record: record.student):
-        marked = record.state not in NO_MARK
+        marked = record.has_mark
         points = {c.grade_id: number(c.points) for c in record.cells if marked}
         writer.writerow(
             [
@@ -399,6 +404,8 @@ def marks_csv(records: Sequence[Record]) -> str:
                 number(record.points) if marked else "",
                 number(record.max_points) if record.cells else "",
                 guarded(record.reason),
+                "" if record.automatic is None else number(record.automatic),
+                guarded("; ".join(f"{name}: {text}" for name, text in record.comments)),
             ]
         )
     return "\ufeff" + file.getvalue()

@@ -49,6 +49,7 @@ BOMB = (
 )
 CROWDED = "holds more files than are accepted"
 BROKEN = "is damaged or incomplete"
+NEITHER = "is neither a folder nor an archive (zip, tar) nor a notebook (.ipynb)"
 
 
 class Unreadable(ValueError):
@@ -93,18 +94,29 @@ class Contents:
 def opened(where: Path) -> Iterator[Contents]:
     """The contents of a folder or an archive; items can be read inside the `with`.
 
+    A notebook is the only one of its folder.
+
     Raises:
-        ValueError: `where` is neither.
+        ValueError: `where` is none of these.
     """
     if where.is_dir():
         yield Contents(list(_walk(where)))
+    elif where.is_file() and where.name.lower().endswith(".ipynb"):
+        time = where.stat().st_mtime
+        yield Contents([Item((where.name,), partial(_read_file, where), time=time)])
     elif where.is_file():
         with where.open("rb") as file:
             size = where.stat().st_size
             with _unpacked(file, size, MAX_TOTAL, MAX_MEMBERS) as contents:
+                if (
+                    contents.broken
+                    and not contents.items
+                    and not is_archive(where.name)
+                ):
+                    raise ValueError(f"{where} {NEITHER}")
                 yield contents
     else:
-        raise ValueError(f"{where} is neither a folder nor an archive")
+        raise ValueError(f"{where} {NEITHER}")
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from lmlib.grading.submissions.repair import Assignment, mend
 from lmlib.grading.submissions.roster import read_roster
 
 NOTHING = "nothing was handed in"
+CUT = "The archive of the class"
 STUMBLED = (
     "The notebook could not be prepared for grading, and it is not clear why. Your "
     "instructor will look at it."
@@ -51,6 +52,7 @@ class Submission:
         path: where it was found: below the folder, or behind the archive's name.
         digest: SHA-256 of the file.
         needs_person: why an instructor should look at it before it is graded.
+        platform: the number by which the learning platform knows the student.
     """
 
     student: str
@@ -61,6 +63,7 @@ class Submission:
     path: str = ""
     digest: str = ""
     needs_person: tuple[str, ...] = ()
+    platform: str = ""
 
 
 def collect(
@@ -72,7 +75,7 @@ def collect(
 
     Args:
         where: nbgrader's course or `submitted` folder, a folder of notebooks or of
-            students' folders, or a zip or tar of one of them.
+            students' folders, a zip or tar of one of them, or a single notebook.
         source: the instructor's notebook, hidden tests and all.
         roster: a CSV file with a column `id`, `student_id` or `username`, and if there
             are `name`, `email` and `lms_id`, students are found by these as well.
@@ -82,11 +85,16 @@ def collect(
     """
     known = read_roster(roster) if roster is not None else None
     given = Assignment(source)
-    if (where / "submitted").is_dir():
+    # A course has folders that are no students'; a student may be called "submitted".
+    of_course = (where / "gradebook.db").is_file() or (where / "submitted").is_dir()
+    if of_course and where.name != "submitted":
         where = where / "submitted"
-    above = "" if where.is_dir() else f"{where.name}/"
+        if not where.is_dir():
+            raise ValueError(f"There is no folder {where}. {place(assignment)}")
+    archive = where.is_file() and not is_notebook(where.name)
+    above = f"{where.name}/" if archive else ""
     with opened(where) as contents:
-        found = by_student(contents.items, assignment, where.is_dir(), known)
+        found = by_student(contents.items, assignment, not archive, known)
         # A compressed tar is cheap to read in its own order alone.
         found.sort(key=lambda handed_in: _position(handed_in.item))
         submissions = [_submission(one, assignment, given, above) for one in found]
@@ -94,7 +102,7 @@ def collect(
     nothing = NOTHING
     if broken:
         nothing = (
-            f"The archive of the class {broken}. It was read as far as possible, and "
+            f"{CUT} {broken}. It was read as far as possible, and "
             "what follows in it is not graded."
         )
         # Whoever comes later in the archive is unknown: this stands for all of them.
@@ -106,6 +114,14 @@ def collect(
         if student not in handed_in:
             submissions.append(Submission(student, assignment, None, nothing))
     return sorted(submissions, key=lambda submission: submission.student)
+
+
+def place(assignment: str) -> str:
+    """Where submissions go, in a sentence."""
+    return (
+        f"Notebooks go to submitted/<student>/{assignment}/{assignment}.ipynb in the "
+        "folder of the course; or name a folder of notebooks or an archive of them."
+    )
 
 
 def _position(item: Item | None) -> int:
@@ -120,7 +136,13 @@ def _submission(
     if item is None:
         return empty
     path = (above + item.path).encode(errors="replace").decode()
-    empty = replace(empty, path=path, repairs=handed_in.notes)
+    empty = replace(
+        empty,
+        path=path,
+        repairs=handed_in.notes,
+        needs_person=handed_in.needs_person,
+        platform=handed_in.platform,
+    )
     try:
         data = _read(item)
         empty = replace(empty, digest=hashlib.sha256(data).hexdigest())
@@ -138,7 +160,8 @@ def _submission(
         return replace(empty, reason=str(error))
     except Exception:  # a batch is not given up for one student
         logging.getLogger(__name__).exception("%s could not be prepared", path)
-        return replace(empty, reason=STUMBLED, needs_person=(FOR_A_PERSON,))
+        people = (*empty.needs_person, FOR_A_PERSON)
+        return replace(empty, reason=STUMBLED, needs_person=people)
     repairs = (*notes, *of_reading, *of_mending)
     return replace(empty, notebook=notebook, reason="", repairs=repairs)
 

@@ -10,15 +10,18 @@ from lmlib.grading.submissions.archives import SUFFIXES, Item, is_archive
 from lmlib.grading.submissions.notebooks import listed
 from lmlib.grading.submissions.roster import Roster
 
-#: Full Name_12345_assignsubmission_file_, with the student's file inside or behind.
-_MOODLE = re.compile(
-    r"(?P<name>.+?)_(?P<lms>\d+)_assignsubmission_[a-z]+_?(?P<file>.*)"
+#: Full Name_12345_assignsubmission_file_, a folder of Moodle's. Students choose the
+#: name that they show, and the platform adds the rest: so the last number counts.
+_MOODLE = re.compile(r"(?P<name>.+)_(?P<lms>\d+)_(?:assignsubmission_[a-z]+|file)_?")
+#: The same with the student's file behind it; and Canvas's
+#: surnamegiven_LATE_12345_67890_filename-1.ipynb.
+_FLAT = re.compile(
+    r"(?P<name>.+?)_(?:LATE_)?(?P<lms>\d+)_"
+    r"(?:(?:assignsubmission_[a-z]+|file)(?:_(?P<file>.*))?"
+    r"|(?P<upload>\d+)_(?P<canvas>.+))"
 )
-_MOODLE_SHORT = re.compile(r"(?P<name>[^_]+)_(?P<lms>\d+)_file_?(?P<file>.*)")
-#: surnamegiven_LATE_12345_67890_filename-1.ipynb
-_CANVAS = re.compile(
-    r"(?P<name>[^_]+)_(?:LATE_)?(?P<lms>\d+)_(?P<upload>\d+)_(?P<file>.+)"
-)
+#: Where the name of the student may end there; several overlap.
+_CUT = re.compile(r"(?<=.)(?=_\d+_(?:assignsubmission_[a-z]|file(?:_|$)|\d+_.))")
 #: What browsers and Jupyter put behind the name of a second file, and what people do.
 _COPY = re.compile(r"(.+?)(?: ?\((\d{1,4})\)|-Copy(\d{1,4}))")
 _VERSION = re.compile(r"(.+?)[-_ ]v?(\d{1,3})")
@@ -30,6 +33,11 @@ _LITTER = re.compile(
     r"\.|(__MACOSX|Thumbs\.db|desktop\.ini|timestamp\.txt)$", re.IGNORECASE
 )
 
+UNCLEAR = (
+    "It is not clear whose {} is: a student's name may end at more than one place in "
+    "it. Graded under a name of its own; rename the file if it is somebody's."
+)
+
 
 @dataclass(frozen=True)
 class HandedIn:
@@ -37,11 +45,15 @@ class HandedIn:
 
     Attributes:
         notes: sentences for the student about how it was chosen.
+        platform: the number by which the learning platform knows the student.
+        needs_person: why it is not sure whose it is, for the instructor.
     """
 
     student: str
     item: Item | None
     notes: tuple[str, ...]
+    platform: str = ""
+    needs_person: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class _Claim:
         lms: the number by which the learning platform knows the student.
         file: the name that the student gave to the file; empty for a folder.
         version: of two files the larger one counts.
+        doubt: why it cannot be told whose it is.
     """
 
     item: Item
@@ -59,6 +72,7 @@ class _Claim:
     file: str
     version: tuple[float, ...]
     lms: str = ""
+    doubt: str = ""
 
 
 def by_student(
@@ -70,34 +84,45 @@ def by_student(
         is_folder: we look into a folder that was named to us; an archive may have
             other folders around the class.
         roster: who is in the class. Others are kept, under the name that they have.
+
+    Students choose names, of themselves and of files. So nobody's work is replaced by
+    that of somebody with another number on the platform, and where it is not sure
+    whose a file is, it gets a name of its own and a person has to look.
     """
     claims = list(_claims(_cleared(items), assignment, is_folder, roster))
-    numbers = defaultdict(set)
-    for claim in claims:
-        numbers[claim.name].add(claim.lms)
+    found: list[HandedIn] = []
     known: dict[str, list[_Claim]] = defaultdict(list)
-    unknown: dict[str, list[_Claim]] = defaultdict(list)
-    for claim in claims:
-        student, on_roster, version = _identify(claim, roster)
-        if not on_roster and len(numbers[claim.name]) > 1:
-            student = f"{student}_{claim.lms}"
-        claim = replace(claim, version=(version, *claim.version))
-        (known if on_roster else unknown)[student].append(claim)
-    found = [
-        HandedIn(student, *latest(own, assignment)) for student, own in known.items()
-    ]
+    unknown: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
+    for student, on_roster, claim in _told_apart(claims, roster):
+        if on_roster:
+            known[student].append(claim)
+        else:
+            unknown[student, claim.lms].append(claim)
+    for student, own in known.items():
+        found.append(_handed_in(student, own, assignment))
     taken = set(roster.students if roster else ())
-    for student, own in sorted(unknown.items()):
-        item, notes = latest(own, assignment)
-        if roster is not None:
-            notes += (
-                f"The name {listed([student])} is not on the list of the class; the "
-                "work was graded under it all the same.",
-            )
+    # Who can keep their name as it is comes first: nobody else takes it.
+    order = sorted(unknown, key=lambda key: (_cleaned(key[0]) != key[0], key))
+    for student, number in order:
+        own = unknown[student, number]
         name = _as_folder_name(student, taken)
         taken.add(name)
-        found.append(HandedIn(name, item, notes))
+        one = _handed_in(name, own, assignment)
+        if roster is not None:
+            note = (
+                f"The name {listed([student])} is not on the list of the class; the "
+                "work was graded under it all the same."
+            )
+            one = replace(one, notes=(*one.notes, note))
+        found.append(one)
     return found
+
+
+def _handed_in(student: str, own: list[_Claim], assignment: str) -> HandedIn:
+    item, notes = latest(own, assignment)
+    platform = next((claim.lms for claim in own if claim.lms), "")
+    doubts = tuple(dict.fromkeys(claim.doubt for claim in own if claim.doubt))
+    return HandedIn(student, item, notes, platform, doubts)
 
 
 def notebook_inside(
@@ -173,8 +198,11 @@ def _claims(
         parts = item.parts[top:]
         if not parts:
             continue
-        if match := _platform(parts[0]):
+        in_folder = len(parts) > 1 or item.is_folder
+        if match := _platform(parts[0], in_folder):
             claim = _in_own_folder(item, match["name"], assignment)
+            if not match["lms"]:
+                claim = replace(claim, doubt=UNCLEAR.format(listed([parts[0]])))
             if len(parts) == 1:
                 upload = float(match.get("upload") or 0)
                 number = _number(_stem(match["file"]))
@@ -206,10 +234,18 @@ def _in_own_folder(item: Item, name: str, assignment: str) -> _Claim:
     return _Claim(item, name, "" if item.is_folder else item.name, version)
 
 
-def _platform(name: str) -> dict[str, str] | None:
-    for pattern in (_MOODLE, _CANVAS, _MOODLE_SHORT):
-        if match := pattern.fullmatch(name):
-            return match.groupdict()
+def _platform(name: str, is_folder: bool = True) -> dict[str, str] | None:
+    """The parts of a name that a platform has made; without a number if in doubt."""
+    if is_folder and (match := _MOODLE.fullmatch(name)):
+        return {**match.groupdict(), "file": "", "upload": ""}
+    cuts = len(_CUT.findall(name))
+    if cuts > 1 and not is_folder:
+        # The student's own name ends at one of them, and the other is in their name or
+        # in the file's, which are both of their choice.
+        return {"name": _stem(name), "lms": "", "file": name, "upload": ""}
+    if cuts == 1 and (match := _FLAT.fullmatch(name)):
+        found = {key: value or "" for key, value in match.groupdict().items()}
+        return {**found, "file": found["file"] or found["canvas"]}
     return None
 
 
@@ -232,11 +268,57 @@ def _depth_of_class(items: list[Item], assignment: str) -> int:
 # -- Names ----------------------------------------------------------------------------
 
 
+def _told_apart(
+    claims: list[_Claim], roster: Roster | None
+) -> Iterator[tuple[str, bool, _Claim]]:
+    """For each claim the student, and whether the roster knows them."""
+    identified = []
+    numbers: dict[str, set[str]] = defaultdict(set)
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for claim in claims:
+        student, on_roster, version = _identify(claim, roster)
+        identified.append((student, on_roster, version, claim))
+        numbers[student].add(claim.lms)
+        if not claim.lms:
+            spellings[unicodedata.normalize("NFC", claim.name)].add(claim.name)
+    for student, on_roster, version, claim in identified:
+        name, number, doubt = claim.name, claim.lms, claim.doubt
+        claim = replace(claim, version=(version, *claim.version))
+        sure = roster is not None and roster.by_number.get(number) == student
+        others = numbers[student] - {number}
+        theirs = roster.numbers_of(student) if roster and on_roster else set()
+        if number and not sure and theirs:
+            doubt = (
+                f"{listed([name])} has the number {number} on the platform, and on "
+                f"the roster {student} has another: graded under a name of its own."
+            )
+        elif number and not sure and others:
+            doubt = (
+                f"{listed([name])} was handed in from several numbers of the platform, "
+                f"one of them {number}: each graded under a name of its own."
+            )
+        elif len(spellings[unicodedata.normalize("NFC", name)]) > 1 and not number:
+            doubt = (
+                f"The name {listed([name])} is there twice, and differs in the form of "
+                "its Unicode characters alone: each graded for itself."
+            )
+            yield name, on_roster and name == student, replace(claim, doubt=doubt)
+            continue
+        if doubt != claim.doubt:
+            yield f"{name}_{number}", False, replace(claim, doubt=doubt)
+        else:
+            yield student, on_roster, claim
+
+
 def _identify(claim: _Claim, roster: Roster | None) -> tuple[str, bool, float]:
     """The student, whether the roster knows them, and the number of the version."""
     name = claim.name
+    if claim.doubt:
+        return name, False, 0.0
     if roster and (student := roster.find(name, claim.lms)):
         return student, True, 0.0
+    if claim.lms:  # a person's name, and not a file's
+        return name, False, 0.0
     for pattern in (_COPY, _VERSION):
         if match := pattern.fullmatch(name):
             version = _number(name)
@@ -270,11 +352,15 @@ def _without(assignment: str, stem: str) -> str:
     return rest or stem
 
 
+def _cleaned(student: str) -> str:
+    # Not brought to one Unicode form: two students would then have one name.
+    name = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?\"<>|]", "_", student)
+    return name.strip().lstrip(".-")[:100] or "unnamed"
+
+
 def _as_folder_name(student: str, taken: set[str]) -> str:
     """A name that can be a file's, and nobody else's."""
-    name = unicodedata.normalize("NFC", student)
-    name = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?\"<>|]", "_", name)
-    name = name.strip().lstrip(".-")[:100] or "unnamed"
+    name = _cleaned(student)
     number, unique = 2, name
     while unique in taken:
         unique, number = f"{name}-{number}", number + 1

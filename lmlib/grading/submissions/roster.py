@@ -36,6 +36,9 @@ class Roster:
     known_as: dict[str, str]
     by_number: dict[str, str]
 
+    def numbers_of(self, student: str) -> set[str]:
+        return {n for n, who in self.by_number.items() if who == student}
+
     def find(self, name: str, number: str = "") -> str | None:
         """The student who has this number on the platform, or this name."""
         if number and (student := self.by_number.get(number)) is not None:

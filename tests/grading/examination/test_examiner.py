@@ -1,13 +1,13 @@
 """Ordinary test cells work across two processes, modules and gradients included."""
 
 import copy
-from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 from lmlib.grading.examination import examiner
 from lmlib.grading.examination.forkserver import Forkserver
+from lmlib.grading.submissions.intake import Submission
 
 LIMITS = examiner.Limits(cell=2.0, test=2.0, notebook=30.0)
 
@@ -45,7 +45,7 @@ def examine(forkserver, student: str | list[str], *tests: str, given: str = ""):
 
 def examined(forkserver, notebook, source=None):
     """The record of a notebook, which is its own source if there is no other."""
-    submission = SimpleNamespace(
+    submission = Submission(
         student="s",
         assignment="a",
         notebook=notebook,
@@ -252,7 +252,7 @@ def test_what_a_call_changes_in_its_arguments_is_seen(forkserver, argument, chan
 )
 def test_points_are_counted_as_nbgrader_does(forkserver, test, points):
     notebook = nbformat.v4.new_notebook(cells=[cell(test, "t", "test", points=4)])
-    submission = SimpleNamespace(
+    submission = Submission(
         student="s",
         assignment="a",
         notebook=notebook,
@@ -419,7 +419,7 @@ def test_record_holds_answers_of_both_kinds_and_what_was_added(forkserver):
         test,
         essay,
     ]
-    submission = SimpleNamespace(
+    submission = Submission(
         student="s",
         assignment="a",
         notebook=nbformat.v4.new_notebook(cells=handed_in),

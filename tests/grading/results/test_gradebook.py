@@ -331,6 +331,28 @@ def test_regrading_replaces_automatic_scores_and_keeps_a_persons(course):
     assert rows["test_more"]["extra_credit"] == 0.5
 
 
+def test_what_is_sent_out_is_what_the_gradebook_has(course):
+    found: list[Record] = []
+    write_records(course, [small(score=(3, 0))], sent=found.append)
+    assert found == [small(score=(3, 0))]  # nobody has looked at it
+    by_hand(course, "test_more", manual_score=1.5)
+    by_hand(course, "essay", manual_score=4.0)
+    by_hand(course, "test_answer", extra_credit=0.5)
+    by_hand(course, "task", extra_credit=0.5)  # nbgrader does not count it
+    by_hand(course, "essay", manual_comment="A good start.")
+    write_records(course, [small(score=(3, 0))], sent=found.append)
+    kept = found[1]
+    assert {cell.grade_id: (cell.points, cell.automatic) for cell in kept.cells} == {
+        "test_answer": (3.5, 3), "test_more": (1.5, 0), "essay": (4, 0),
+    }  # fmt: skip
+    assert kept.comments == (("essay", "A good start."),)
+    assert kept.points == contents(course)["s01"]["notebook"]["score"]
+    assert (kept.automatic, kept.max_points) == (3, 3 + 2 + 5)
+    write_records(course, [small("malformed", cells=(), answers=())], sent=found.append)
+    assert found[2].has_mark
+    assert found[2].points == contents(course)["s01"]["notebook"]["score"]
+
+
 # -- States ---------------------------------------------------------------------------
 
 

@@ -184,6 +184,8 @@ def hostile(text: str) -> Record:
         answers=((text, text), ("split_heads", text), ("helper", f"x = '{text}'")),
         needs_person=(text,),
         fingerprint=text,
+        platform=text,
+        comments=((text, text), ("split_heads", text)),
     )
     assert all(getattr(record, f.name) for f in fields(record) if f.name != "seconds")
     return record

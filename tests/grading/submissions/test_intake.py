@@ -775,6 +775,9 @@ def test_course_folder_is_looked_up_in_submitted(tmp_path, source):
     lay(tmp_path / "source", {f"{ASSIGNMENT}/{NAME}": OTHER})
     found = all_of(tmp_path, source)
     assert list(found) == ["alice", "bob"]
+    lay(tmp_path / "submitted", {f"submitted/{ASSIGNMENT}/{NAME}": WORK})
+    for where in (tmp_path, tmp_path / "submitted"):
+        assert list(all_of(where, source)) == ["alice", "bob", "submitted"]
 
 
 @pytest.mark.parametrize(
@@ -863,14 +866,18 @@ def test_names_that_cannot_be_file_names(tmp_path, source):
             WORK
         )
     found = all_of(folder, source)
-    assert list(found) == ["C_x", "a_b", "a_b-2", "rf", "é", "é-2"]
+    # Those in two Unicode forms are two: neither takes the other's name.
+    assert list(found) == ["C_x", "a_b", "a_b-2", "e\u0301", "rf", "\u00e9"]
+    for name in ("e\u0301", "\u00e9"):
+        assert found[name].path == f"{name}.ipynb"
+        assert "the form of its Unicode characters" in found[name].needs_person[0]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "file.txt", "empty.zip"])
 def test_where_is_wrong(tmp_path, source, name):
     (tmp_path / "empty.zip").write_bytes(b"")
     (tmp_path / "file.txt").write_bytes(b"hello")
-    if name == "nowhere":
+    if name != "empty.zip":
         with pytest.raises(ValueError, match="neither a folder nor an archive"):
             collect(tmp_path / name, ASSIGNMENT, source)
     else:
@@ -900,10 +907,10 @@ late,Lea Te,lea@uni.example,1003
         "jane.doe@uni.example.ipynb",
         "jane.doe.ipynb",
         f"jdoe_{NAME}",
-        f"Jane Doe_99_{MOODLE}/x.ipynb",
-        f"Doe_Jane_99_{MOODLE}x.ipynb",
+        f"Jane Doe_1001_{MOODLE}/x.ipynb",
+        f"Doe_Jane_1001_{MOODLE}x.ipynb",
         "doejane_1001_77_x.ipynb",
-        "doejane_LATE_5_77_x-1.ipynb",
+        "doejane_LATE_1001_77_x-1.ipynb",
         "anon_1001_77_x.ipynb",
         f"jdoe/{ASSIGNMENT}/{NAME}",
     ],
@@ -936,6 +943,83 @@ def test_a_name_that_two_students_have_is_nobodys(tmp_path, source):
     assert {s: found[s].reason for s in found} == {
         "Ann Lee": "", "a1": NOTHING, "a2": "",
     }  # fmt: skip
+
+
+NEIGHBOUR = "id,name,lms_id\nneighbour,Neighbour,10\nmallory,Mallory,666\n"
+FOLDER = "assignsubmission_file_"
+
+
+@pytest.mark.parametrize(
+    ("hostile", "honest"),
+    [
+        # The name that a student shows.
+        (
+            f"Neighbour_10_{FOLDER}_666_{FOLDER}/x.ipynb",
+            f"Neighbour_10_{FOLDER}/x.ipynb",
+        ),
+        (f"Neighbour_10_assignsubmission_666_{FOLDER}/x.ipynb", None),
+        (f"Neighbour_10_file_666_{FOLDER}/x.ipynb", None),
+        ("Neighbour_10_file_666_file/x.ipynb", "Neighbour_10_file/x.ipynb"),
+        (f"Neighbour_10_{FOLDER}_666_{FOLDER}x.ipynb", f"Neighbour_10_{FOLDER}x.ipynb"),
+        ("neighbour_10_9__666_70_x.ipynb", "neighbour_10_50_x.ipynb"),
+        (f"Neighbour_666_{FOLDER}/x.ipynb", f"Neighbour_10_{FOLDER}/x.ipynb"),
+        (f"Neighbour (2)_666_{FOLDER}/x.ipynb", f"Neighbour_10_{FOLDER}/x.ipynb"),
+        (f"neighbour-2_666_{FOLDER}/x.ipynb", f"Neighbour_10_{FOLDER}/x.ipynb"),
+        ("neighbour_LATE_666_70_x.ipynb", "neighbour_10_50_x.ipynb"),
+        # The name of a file.
+        (f"Mallory_666_{FOLDER}x_10_{FOLDER}y.ipynb", f"Neighbour_10_{FOLDER}x.ipynb"),
+        (f"mallory_666_70_x_10_{FOLDER}y.ipynb", "neighbour_10_50_x.ipynb"),
+        ("mallory_666_70_10_99_y.ipynb", "neighbour_10_50_x.ipynb"),
+        (f"Mallory_666_{FOLDER}/Neighbour_10_{FOLDER}x.ipynb", None),
+    ],
+)
+@pytest.mark.parametrize("roster", ["", NEIGHBOUR, NEIGHBOUR.partition("mallory")[0]])
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_nobody_is_taken_for_another_by_a_name(
+    tmp_path, source, hostile, honest, roster, form
+):
+    files = {honest or f"Neighbour_10_{FOLDER}/x.ipynb": WORK, hostile: OTHER}
+    path = tmp_path / "class.csv"
+    path.write_text(roster)
+    if form == "folder":
+        where = lay(tmp_path / "class", files)
+    else:
+        where = tmp_path / "class.zip"
+        where.write_bytes(zipped(files))
+    found = all_of(where, source, path if roster else None)
+    theirs = [s for s in found.values() if s.path.endswith(hostile)]
+    (other,) = theirs
+    assert other.student not in ("neighbour", "Neighbour")
+    work = [s for s in found.values() if s.notebook and s not in theirs]
+    assert [answers(s) for s in work] == [ANSWERS]
+    if roster:
+        assert work[0].student == "neighbour"
+    if "Neighbour_666" in hostile and "mallory" not in roster:
+        assert other.needs_person
+
+
+def test_two_numbers_for_one_name_of_the_roster_are_told_apart(tmp_path, source):
+    (tmp_path / "class.csv").write_text("id,name\nneighbour,Neighbour\n")
+    files = {f"Neighbour_{n}_{FOLDER}/x.ipynb": WORK for n in (10, 666)}
+    found = all_of(lay(tmp_path / "class", files), source, tmp_path / "class.csv")
+    assert list(found) == ["Neighbour_10", "Neighbour_666", "neighbour"]
+    assert found["neighbour"].reason == NOTHING
+    assert all(found[f"Neighbour_{n}"].needs_person for n in (10, 666))
+
+
+def test_unicode_forms_do_not_change_places(tmp_path, source):
+    names = ("Zo\u00eb", "Zoe\u0308")
+    (tmp_path / "class.csv").write_text(f"id\n{names[0]}\n", encoding="utf-8")
+    work = {f"{n}/{NAME}": data for n, data in zip(names, (WORK, OTHER), strict=True)}
+    folder = lay(tmp_path / "class", work)
+    for roster in (None, tmp_path / "class.csv"):
+        found = all_of(folder, source, roster)
+        assert set(found) == set(names)
+        assert answers(found[names[0]]) == ANSWERS
+        assert answers(found[names[1]]) != ANSWERS
+    for name in names:
+        alone = lay(tmp_path / name, {f"{name}/{NAME}": WORK})
+        assert list(all_of(alone, source)) == [name]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
