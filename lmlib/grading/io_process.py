@@ -35,12 +35,16 @@ class Class:
         folder: for feedback and all that is not nbgrader's.
         source: the instructor's notebook, hidden tests included.
         submissions: of `intake`, one a student.
+        others: assignments that were handed in as well, to be graded after this one.
+        unclear: files that are for one of several assignments, and nothing tells which.
     """
 
     course: Path
     folder: Path
     source: Any  # a NotebookNode
     submissions: tuple[Any, ...]
+    others: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
 
 
 class IOProcess:
@@ -84,9 +88,9 @@ class IOProcess:
         found = self._receive()
         if isinstance(found, Exception):
             raise found
-        course, folder, source, number = found
-        submissions = tuple(self._receive() for _ in range(number))
-        return Class(course, folder, source, submissions)
+        submissions = tuple(self._receive() for _ in range(found[3]))
+        course, folder, source, _, others, unclear = found
+        return Class(course, folder, source, submissions, others, unclear)
 
     def write(self, record: Record) -> None:
         """Into the gradebook and on a feedback page, while others are being graded."""
@@ -149,8 +153,8 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     except Exception as error:
         connection.send(error)
         return
-    number = len(found.submissions)
-    connection.send((found.course, found.folder, found.source, number))
+    first = (found.course, found.folder, found.source, len(found.submissions))
+    connection.send((*first, found.others, found.unclear))
     for submission in found.submissions:
         connection.send(submission)
     course, folder = found.course, found.folder

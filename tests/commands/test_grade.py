@@ -9,10 +9,12 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from lmlib import cli
 from lmlib.cli import main
+from lmlib.commands import grade as grade_command
+from lmlib.grading import assignment
 from lmlib.grading.assignment import ROOT
 from lmlib.grading.results.record import Record
+from lmlib.grading.submissions import intake
 from tests.grading import sample_class
 from tests.grading.sample_class import ASSIGNMENT
 from tests.grading.submissions.test_intake import zipped
@@ -136,7 +138,7 @@ def test_grade_as_typed_leaves_no_secret_in_the_memory_of_student_code(tmp_path)
 @pytest.mark.parametrize(("total", "lines"), [(1, 1), (7, 7), (10, 10), (1000, 10)])
 def test_progress_in_a_log_is_a_few_lines_and_ends_with_the_last(capsys, total, lines):
     for done in range(1, total + 1):
-        cli._progress(done, total, Record(f"s{done}", "a", "graded"))
+        grade_command._progress(done, total, Record(f"s{done}", "a", "graded"))
     told = capsys.readouterr().err.splitlines()
     assert len(told) == lines
     assert told[-1].startswith(f"{total}/{total} s{total}: graded")
@@ -258,7 +260,7 @@ def test_run_that_is_interrupted_loses_nothing(grade, notebooks, tmp_path, monke
 
     course = tmp_path / "course"
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "_progress", interrupts)
+        patch.setattr(grade_command, "_progress", interrupts)
         arguments = ["grade", str(tmp_path / "late.zip"), "--course", str(course)]
         assert main([*arguments, "--jobs", "1"]) == 130
     assert points(marks_of(course)) == {"anna": "36"}
@@ -356,3 +358,52 @@ def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grad
     (submitted / f"{ASSIGNMENT}.ipynb").write_bytes(notebooks["blank"])
     assert points(grade()) == {"anna": "0", "bob": "0"}
     assert points(grade("course")) == {"anna": "0", "bob": "0"}
+
+
+def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
+    again = tmp_path / "solutions" / "3.1-again" / "3.1-again.py"
+    again.parent.mkdir(parents=True)
+    again.write_bytes(sample_class.SOLUTION.read_bytes())
+    both = [again, sample_class.SOLUTION]
+    monkeypatch.setattr(assignment, "solutions", lambda: both)
+    right = nbformat.writes(sample_class.fill(sample_class.only("weighted_sum")))
+    blank = nbformat.writes(sample_class.fill({}))
+    files = {
+        f"ann_{ASSIGNMENT}.ipynb": right,
+        "ann_3.1-again.ipynb": blank,
+        f"bob_{ASSIGNMENT}.ipynb": blank,
+        "carol.ipynb": right,
+    }
+    archive = tmp_path / "all.zip"
+    archive.write_bytes(zipped({name: t.encode() for name, t in files.items()}))
+    course = tmp_path / "course"
+    assert main(["grade", str(archive), "--course", str(course)]) == 0
+    told = capsys.readouterr().out
+    assert "not graded: carol.ipynb, for nothing tells of which assignment" in told
+    with (course / "graded" / "course.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["student", "3.1-again", ASSIGNMENT, "points", "max_points"]
+    assert [list(row.values()) for row in rows] == [
+        ["ann", "0", "2", "2", "72"],
+        ["bob", "", "0", "0", "72"],
+    ]
+    page = (course / "graded" / "course.html").read_text()
+    assert f'href="{ASSIGNMENT}/class.html"' in page
+    # Without an archive, what was graded is found again; nobody is taken away.
+    assert main(["grade", "--course", str(course)]) == 0
+    with (course / "graded" / "course.csv").open(encoding="utf-8-sig") as file:
+        assert list(csv.DictReader(file)) == rows
+
+
+def test_what_tells_nothing_needs_the_assignments_name(tmp_path, monkeypatch, capsys):
+    other = tmp_path / "3.1-again.py"
+    monkeypatch.setattr(assignment, "solutions", lambda: [other, sample_class.SOLUTION])
+    other.write_bytes(sample_class.SOLUTION.read_bytes())
+    (tmp_path / "in").mkdir()
+    nbformat.write(sample_class.fill({}), tmp_path / "in" / "carol.ipynb")
+    course = tmp_path / "course"
+    assert main(["grade", str(tmp_path / "in"), "--course", str(course)]) == 2
+    assert f"--assignment which of these it is for: 3.1-again, {ASSIGNMENT}" in (
+        capsys.readouterr().err
+    )

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import time
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -13,7 +12,7 @@ from lmlib.grading import batch, cluster
 from lmlib.grading.examination import examiner
 from lmlib.grading.submissions.intake import Submission
 from tests.hostile.cases import RIGHT, RIGHT_SUM
-from tests.hostile.course import MEAN, notebook
+from tests.hostile.course import MEAN, adopt_orphans, forkservers, notebook
 
 LIMITS = examiner.Limits(cell=2.0, test=4.0, notebook=60.0)
 SECRET = "the secret of the course"
@@ -80,23 +79,13 @@ def source() -> nbformat.NotebookNode:
     return made
 
 
-def forkservers() -> set[str]:
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"lmlib.grading.examination.forkserver" in path.read_bytes():
-                found.add(path.parent.name)
-        except OSError:
-            continue
-    return found
-
-
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """The class, graded while a worker is killed; then what a second run does."""
     dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
     folder = tmp_path_factory.mktemp("cluster")
+    adopt_orphans()
     before, children = forkservers(), set(multiprocessing.active_children())
     progress, killed, again = [], [], []
     with (

@@ -1,6 +1,7 @@
 """The assignment of the hostile cases, what lies about to be stolen, and our grader."""
 
 import contextlib
+import os
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ import pytest
 
 from lmlib.grading import batch
 from lmlib.grading.assignment import nbgrader_metadata
-from lmlib.grading.examination import examiner
+from lmlib.grading.examination import examiner, forkserver
 from lmlib.grading.results.record import Record
+from lmlib.grading.sandbox import supervisor, syscalls
 from lmlib.grading.submissions.intake import Submission
 from tests.hostile.cases import CASES, RIGHT, RIGHT_SUM, Case
 
@@ -42,7 +44,7 @@ def notebook(*answers: str) -> nbformat.NotebookNode:
         made.metadata.nbgrader.cell_type = "code"
         return made
 
-    cells = [cell("import torch\nfrom lmlib.grading import check", "given", "given")]
+    cells = [cell("import torch\nfrom lmlib.exercises import check", "given", "given")]
     for i, (answer, test, points) in enumerate(
         zip(answers, TESTS, (1, 1, 2), strict=True)
     ):
@@ -111,3 +113,22 @@ def grade(folder: Path, jobs: int = 2) -> dict[str, Record]:
             class_, SOURCE, folder / "records", jobs=jobs, limits=LIMITS
         )
     return {record.student: record for record in records}
+
+
+def forkservers() -> set[int]:
+    """Forkservers and what they forked, among the descendants of this process.
+
+    Nobody else's on this machine; orphans are ours once `adopt_orphans` was called.
+    """
+    found = set()
+    for pid in supervisor.descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if forkserver.__name__.encode() in command:
+                found.add(pid)
+    return found
+
+
+def adopt_orphans() -> None:
+    """Let who loses its parent become a child of this process, instead of init's."""
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)

@@ -6,20 +6,17 @@ that is handed to it, and ask `spawn FOLDER` (with the end of a control socket) 
 `kill SESSION`. When an examiner hangs up, its sessions are killed. What student code
 prints goes nowhere: it would show the inputs of hidden tests.
 
-`lmlib grade` itself is forked from the same warm process (see `main`), so that torch
-is in memory once.
+`lmlib grade` itself is forked from the same warm process (see `commands.warm_start`),
+so that torch is in memory once.
 """
 
 import contextlib
 import gc
-import json
-import multiprocessing
 import os
 import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -98,7 +95,8 @@ class Forkserver:
         self.close()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Of a process that holds nothing worth stealing."""
     return {**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
@@ -106,8 +104,8 @@ def _start(connection: socket.socket) -> int:
     """Start a new process that serves on `connection`; its number."""
     connection.set_inheritable(True)
     quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
-    arguments = [*COMMAND, "serve", str(connection.fileno())]
-    return os.posix_spawn(sys.executable, arguments, _environment(), file_actions=quiet)
+    arguments = [*COMMAND, str(connection.fileno())]
+    return os.posix_spawn(sys.executable, arguments, environment(), file_actions=quiet)
 
 
 def warm_up() -> None:
@@ -229,88 +227,9 @@ def serve(parent: socket.socket) -> None:
                 connection.close()
 
 
-# -- The command line, forked from where the forkserver is forked from ----------------
-
-
-def run_forked(arguments: list[str], unsafe: bool) -> NoReturn:
-    """Become `lmlib` with `arguments` in a warm process that has a forkserver.
-
-    This process is replaced by one whose memory is clean: the environment, with the
-    course's secret, and the arguments come to it in a file that it reads only once the
-    forkserver is on its own.
-    """
-    state = json.dumps({"arguments": arguments, "environment": dict(os.environ)})
-    file = os.memfd_create("lmlib")
-    os.write(file, state.encode())
-    os.set_inheritable(file, True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    words = [*COMMAND, "run", str(file), str(int(unsafe))]
-    os.execve(sys.executable, words, _environment())
-
-
-def _run(file: int, unsafe: bool) -> int:
-    # jsonschema would build a parser of web addresses, in two seconds of ours, and load
-    # a library of durations; nothing in the schema of notebooks asks for them, and it
-    # does without.
-    for checker in ("rfc3987_syntax", "rfc3986_validator", "isoduration"):
-        sys.modules[checker] = None  # type: ignore[assignment]
-
-    def arguments() -> list[str]:
-        """Take on what was handed over."""
-        state = json.loads(os.pread(file, os.fstat(file).st_size, 0))
-        os.environ.clear()
-        os.environ.update(state["environment"])
-        return list(state["arguments"])
-
-    # What waits, and what the two processes do not share, goes on side by side.
-    gc.disable()
-    from lmlib import cli
-    from lmlib.grading import io_process
-
-    reader = io_process.IOProcess(lambda: cli.class_of(arguments()))
-    probed = _apart(doctor.probe)
-    from lmlib.exercises import registry  # noqa: F401  # with torch
-
-    reader.begin()
-    warm_up()
-    try:
-        forkserver = Forkserver(unsafe=unsafe, forked=probed())
-    except RuntimeError as error:
-        print(f"lmlib: {error}", file=sys.stderr)
-        return 2
-    with forkserver:
-        return cli.main(arguments(), forkserver, reader)
-
-
-def _apart(function: Callable[[], T]) -> Callable[[], T]:
-    """Begin `function` in a fork of this process; the result waits for its value."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            theirs.send(function())
-        finally:
-            os._exit(0)
-    theirs.close()
-
-    def value() -> T:
-        try:
-            found: T = ours.recv()
-        except EOFError:
-            raise RuntimeError("a part of the grader has ended") from None
-        os.waitpid(pid, 0)
-        return found
-
-    return value
-
-
 if __name__ == "__main__":
     # Of this file there would be two modules otherwise: this one and the imported one.
     from lmlib.grading.examination import forkserver
 
-    if sys.argv[1] == "serve":
-        forkserver.warm_up()
-        forkserver.serve(socket.socket(fileno=int(sys.argv[2])))
-    else:
-        sys.exit(forkserver._run(int(sys.argv[2]), sys.argv[3] == "1"))
+    forkserver.warm_up()
+    forkserver.serve(socket.socket(fileno=int(sys.argv[1])))

@@ -65,6 +65,43 @@ def write_class(
     _write(folder / "marks.csv", marks_csv(records))
 
 
+def write_course(folder: Path) -> None:
+    """Write a table of the class across assignments: course.html and course.csv.
+
+    It is made of the marks.csv of each assignment's folder in `folder`.
+    """
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    for path in sorted(folder.glob("*/marks.csv"), key=lambda p: _in_order(p.parent)):
+        with path.open(encoding="utf-8-sig", newline="") as marks:
+            tables[path.parent.name] = {r["student"]: r for r in csv.DictReader(marks)}
+    students = sorted({student for table in tables.values() for student in table})
+    rows = []
+    for student in students:
+        found = [table.get(student) for table in tables.values()]
+        points = [float(row["points"]) for row in found if row and row["points"]]
+        rows.append((student, found, math.fsum(points)))
+    # An assignment's maximum is that of whoever has a mark.
+    most = [
+        max((float(row["max_points"] or 0) for row in table.values()), default=0.0)
+        for table in tables.values()
+    ]
+    page = _render("course.html.j2", assignments=list(tables), rows=rows, most=most)
+    _write(folder / "course.html", page)
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["student", *map(guarded, tables), "points", "max_points"])
+    for student, found, total in rows:
+        cells = [row["points"] if row else "" for row in found]
+        writer.writerow([student, *cells, number(total), number(math.fsum(most))])
+    _write(folder / "course.csv", "\ufeff" + file.getvalue())
+
+
+def _in_order(folder: Path) -> list[tuple[int, str]]:
+    """By the numbers in its name, so that 3.10 comes after 3.9."""
+    parts = re.split(r"(\d+)", folder.name)
+    return [(int(p), "") if p.isdigit() else (0, p) for p in parts]
+
+
 def file_name(student: str) -> str:
     """Of a student's page: one for each student, whatever the name holds."""
     name = quote(student.encode("utf-8", "replace"), safe="@+ ")

@@ -7,6 +7,7 @@ downloads of Moodle and Canvas, and zips and tars of any of these. Everybody get
 
 import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,7 +68,11 @@ class Submission:
 
 
 def collect(
-    where: Path, assignment: str, source: NotebookNode, roster: Path | None = None
+    where: Path,
+    assignment: str,
+    source: NotebookNode,
+    roster: Path | None = None,
+    is_for_it: Callable[[Item], bool] = lambda item: True,
 ) -> list[Submission]:
     """Everything handed in for `assignment`, one submission a student, by name.
 
@@ -79,22 +84,19 @@ def collect(
         source: the instructor's notebook, hidden tests and all.
         roster: a CSV file with a column `id`, `student_id` or `username`, and if there
             are `name`, `email` and `lms_id`, students are found by these as well.
+        is_for_it: False for a file that belongs to another assignment.
 
     Raises:
         ValueError: `where` or `roster` cannot be used; for the instructor.
     """
     known = read_roster(roster) if roster is not None else None
     given = Assignment(source)
-    # A course has folders that are no students'; a student may be called "submitted".
-    of_course = (where / "gradebook.db").is_file() or (where / "submitted").is_dir()
-    if of_course and where.name != "submitted":
-        where = where / "submitted"
-        if not where.is_dir():
-            raise ValueError(f"There is no folder {where}. {place(assignment)}")
+    where = submitted(where, assignment)
     archive = where.is_file() and not is_notebook(where.name)
     above = f"{where.name}/" if archive else ""
     with opened(where) as contents:
-        found = by_student(contents.items, assignment, not archive, known)
+        items = [item for item in contents.items if is_for_it(item)]
+        found = by_student(items, assignment, not archive, known)
         # A compressed tar is cheap to read in its own order alone.
         found.sort(key=lambda handed_in: _position(handed_in.item))
         submissions = [_submission(one, assignment, given, above) for one in found]
@@ -114,6 +116,21 @@ def collect(
         if student not in handed_in:
             submissions.append(Submission(student, assignment, None, nothing))
     return sorted(submissions, key=lambda submission: submission.student)
+
+
+def submitted(where: Path, assignment: str) -> Path:
+    """Where students' folders lie: `where`, or in it if it is nbgrader's course.
+
+    Raises:
+        ValueError: it is a course in which nothing was handed in.
+    """
+    # A course has folders that are no students'; a student may be called "submitted".
+    of_course = (where / "gradebook.db").is_file() or (where / "submitted").is_dir()
+    if of_course and where.name != "submitted":
+        where = where / "submitted"
+        if not where.is_dir():
+            raise ValueError(f"There is no folder {where}. {place(assignment)}")
+    return where
 
 
 def place(assignment: str) -> str:

@@ -133,6 +133,11 @@ def notebook_inside(
     return latest([c for c in claims if is_notebook(c.file)], assignment)
 
 
+def is_litter(item: Item) -> bool:
+    """Whether programs left it behind, and no student handed it in."""
+    return any(map(_LITTER.match, item.parts))
+
+
 def is_notebook(name: str) -> bool:
     return _NOTEBOOK.search(name) is not None
 
@@ -168,7 +173,7 @@ def _cleared(items: Iterable[Item]) -> list[Item]:
     """Without litter, and with folders that are called like notebooks as such."""
     cleared: dict[tuple[object, ...], Item] = {}
     for item in items:
-        if any(map(_LITTER.match, item.parts)):
+        if is_litter(item):
             continue
         for depth, part in enumerate(item.parts, 1):
             if is_notebook(part) and (depth < len(item.parts) or item.is_folder):
