@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
 
     Parameters:
         arguments: without the name of the program; by default those that were typed.
-        ready: what the command need not make for itself (see `commands.warm_start`).
+        ready: what the command need not make for itself (see `lmlib.warm_start`).
     """
     given = parse(arguments)
     vars(given).update(ready)

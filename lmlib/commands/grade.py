@@ -58,7 +58,7 @@ def begin(given: argparse.Namespace) -> None:
     os.set_inheritable(file, True)
     sys.stdout.flush()
     sys.stderr.flush()
-    module = ("-P", "-m", "lmlib.commands.warm_start")
+    module = ("-P", "-m", "lmlib.warm_start")
     words = [sys.executable, *module, str(file), str(int(given.unsafe))]
     os.execve(sys.executable, words, forkserver.environment())
 

@@ -7,17 +7,17 @@ order of the assignment; nothing else has to be told of it.
 
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
-import lmlib.exercises
 from lmlib.exercises.exercise import Exercise
 from lmlib.exercises.names import unknown
 
 
 def _sections() -> dict[str, ModuleType]:
     found = [
-        importlib.import_module(f"{lmlib.exercises.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(lmlib.exercises.__path__)
+        importlib.import_module(f"{__package__}.{module.name}")
+        for module in pkgutil.iter_modules([str(Path(__file__).parent)])
         if module.ispkg
     ]
     return {section.SECTION: section for section in sorted(found, key=_order)}

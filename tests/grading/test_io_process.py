@@ -97,11 +97,11 @@ def test_it_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from lmlib.grading import assignment, io_process\n"
-        "from lmlib.grading.results import gradebook, report\n"
+        "from lmlib.grading.results import gradebook, item_analysis, report\n"
         "from lmlib.grading.submissions import intake\n"
         "from lmlib.exercises.catalogue import Entry, use\n"
         "use({'3.1/f': Entry('3.1/f', 'Title', 1, 5, 2, (), {'m': 'why'})})\n"
-        "assert report.title_of('3.1-a', 'test_f') == 'Title'\n"
-        "assert report.exercise_of('3.1-a', 'test_g') is None\n"
+        "assert item_analysis.title_of('3.1-a', 'test_f') == 'Title'\n"
+        "assert item_analysis.exercise_of('3.1-a', 'test_g') is None\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,7 +6,7 @@ that is handed to it, and ask `spawn FOLDER` (with the end of a control socket) 
 `kill SESSION`. When an examiner hangs up, its sessions are killed. What student code
 prints goes nowhere: it would show the inputs of hidden tests.
 
-`lmlib grade` itself is forked from the same warm process (see `commands.warm_start`),
+`lmlib grade` itself is forked from the same warm process (see `lmlib.warm_start`),
 so that torch is in memory once.
 """
 

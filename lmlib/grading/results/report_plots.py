@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,10 +13,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lmlib.grading.results.item_analysis import Item
 from lmlib.grading.results.record import Record
-
-if TYPE_CHECKING:
-    from lmlib.grading.results.report import Item
 
 # Colours that stand for the page's: the page is light or dark, a plot cannot know.
 INK, ACCENT, FAINT = "#010203", "#040506", "#070809"

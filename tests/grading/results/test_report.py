@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lmlib.grading.results import report, report_plots
+from lmlib.grading.results import item_analysis, report, report_plots
 from lmlib.grading.results.record import CellResult, Record
 from lmlib.grading.results.similarity import Pair
 from lmlib.grading.results.text import CHARACTERS, shown
@@ -276,7 +276,7 @@ def test_pages_need_no_network_and_no_script(folder):
 
 
 def test_item_rest_is_numpys_correlation_without_the_item(records):
-    found = {item.name: item for item in report.items(records)}
+    found = {item.name: item for item in item_analysis.items(records)}
     rows = [r for r in records if r.state not in report.NO_MARK]
     table = np.array([[c.points for c in r.cells] for r in rows])
     for k, exercise in enumerate(sample_records.EXERCISES):
@@ -292,13 +292,15 @@ def test_item_rest_is_numpys_correlation_without_the_item(records):
 def test_discrimination_by_hand():
     # Points (0, 4, 4) and (0, 2, 4), less their means: the products sum to 8, the
     # squares to 32/3 and to 8, and 8 / √(32/3 · 8) = √3 / 2.
-    first, second = report.items(
+    first, second = item_analysis.items(
         [marked("a", 0, 0), marked("b", 4, 2), marked("c", 4, 4)]
     )
     assert first.discrimination == pytest.approx(3**0.5 / 2)
     assert second.discrimination == pytest.approx(3**0.5 / 2)
     assert (first.mean_share, first.full, first.none) == (pytest.approx(2 / 3), 2, 1)
-    low, _ = report.items([marked("a", 0, 4), marked("b", 2, 2), marked("c", 4, 0)])
+    low, _ = item_analysis.items(
+        [marked("a", 0, 4), marked("b", 2, 2), marked("c", 4, 0)]
+    )
     assert low.discrimination == pytest.approx(-1)
 
 
@@ -312,7 +314,7 @@ def test_discrimination_by_hand():
 )
 def test_no_discrimination_is_not_a_number_but_a_reason(class_, why_not):
     records = [marked(f"s{i}", *points) for i, points in enumerate(class_)]
-    item = report.items(records)[0]
+    item = item_analysis.items(records)[0]
     assert item.discrimination is None
     assert item.why_not == why_not
     text = report.class_page(records)
@@ -321,7 +323,7 @@ def test_no_discrimination_is_not_a_number_but_a_reason(class_, why_not):
 
 
 def test_misconceptions_are_counted_once_a_student_and_explained(records):
-    found = report.mistakes(records)
+    found = item_analysis.mistakes(records)
     counts = [m.count for m in found]
     assert counts == sorted(counts, reverse=True)
     expected: dict[str, int] = {}

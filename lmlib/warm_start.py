@@ -5,7 +5,7 @@ share, goes on side by side: the one that reads submissions and writes results i
 first and never imports torch; the sandbox is probed in another; the forkserver parts
 before this process takes on the environment, with the course's secret.
 
-    python -m lmlib.commands.warm_start FILE UNSAFE     started by `grade.begin`
+    python -m lmlib.warm_start FILE UNSAFE     started by `grade.begin`
 """
 
 import gc
