@@ -10,10 +10,15 @@ import re
 from pathlib import Path
 
 import tinycss2
+from fontTools.subset import Options, Subsetter
+from fontTools.ttLib import TTFont
 from sphinx.application import Sphinx
 
 SHEET = "site.css"  # named in _templates/layout.html
 FIRST = ("styles/theme.css", "styles/pydata-sphinx-theme.css")  # before Sphinx's own
+FONT = "vendor/fontawesome/webfonts/fa-solid-900.ttf"
+ICONS = "icons.woff"
+ICON_SOURCE = re.compile(r"src:url\([^)]*fa-solid-900\.woff2[^}]*(?=})")
 ASIDE = re.compile(r"\([^()]*\)|\[[^\]]*\]")  # :not(.a) needs no .a
 
 
@@ -28,7 +33,9 @@ def words_of(folder: Path) -> set[str]:
 def used(selector: str, words: set[str]) -> bool:
     while (shorter := ASIDE.sub("", selector)) != selector:
         selector = shorter
-    return all(name in words for name in re.findall(r"[.#](-?[A-Za-z_][\w-]*)", selector))
+    return all(
+        name in words for name in re.findall(r"[.#](-?[A-Za-z_][\w-]*)", selector)
+    )
 
 
 def trimmed(rules: list, words: set[str]) -> str:
@@ -63,6 +70,31 @@ def moved(sheet: str, old: Path, new: Path) -> str:
     return re.sub(r"""url\(["']?((?!data:)[^"')]+)["']?\)""", address, sheet)
 
 
+def read(file: Path) -> str:
+    """A style sheet with those that it imports."""
+
+    def imported(match: re.Match[str]) -> str:
+        return moved(
+            read(file.parent / match[1]), (file.parent / match[1]).parent, file.parent
+        )
+
+    text = file.read_text(encoding="utf-8")
+    return re.sub(r"""@import (?:url\()?["']([^"']+)["']\)?;""", imported, text)
+
+
+def write_icons(sheet: str, static: Path) -> None:
+    """A dozen icons for the font of thousands, of 150 KB, that they are drawn from."""
+    wanted = re.findall(r"[\ue000-\uf8ff]", sheet)
+    font = TTFont(static / FONT, recalcTimestamp=False)
+    options = Options(flavor="woff", notdef_outline=True)
+    subsetter = Subsetter(options)
+    subsetter.populate(text="".join(wanted))
+    subsetter.subset(font)
+    font.flavor = "woff"
+    font.save(static / f".{ICONS}")
+    (static / f".{ICONS}").replace(static / ICONS)
+
+
 def write_sheet(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
@@ -73,11 +105,13 @@ def write_sheet(app: Sphinx, error: Exception | None) -> None:
     files = [(static / name.removeprefix("_static/")).resolve() for name in names]
     parts = []
     for file in dict.fromkeys(files):
-        text = moved(file.read_text(encoding="utf-8"), file.parent, static.resolve())
+        text = moved(read(file), file.parent, static.resolve())
         rules = tinycss2.parse_stylesheet(text, True, True)
         parts.append(trimmed(rules, words))
+    sheet = "\n".join(parts)
+    write_icons(sheet, static)
     new = static / f".{SHEET}"
-    new.write_text("\n".join(parts), encoding="utf-8")
+    new.write_text(ICON_SOURCE.sub(f"src:url({ICONS})", sheet), encoding="utf-8")
     new.replace(static / SHEET)
 
 
