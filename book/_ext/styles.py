@@ -101,7 +101,8 @@ def write_sheet(app: Sphinx, error: Exception | None) -> None:
     out = Path(app.outdir)
     static = out / "_static"
     words = words_of(out)
-    names = [*FIRST, *(str(sheet.filename) for sheet in app.builder._css_files)]
+    added = sorted(app.builder._css_files, key=lambda sheet: sheet.priority)
+    names = [*FIRST, *(str(sheet.filename) for sheet in added)]
     files = [(static / name.removeprefix("_static/")).resolve() for name in names]
     parts = []
     for file in dict.fromkeys(files):
@@ -116,5 +117,6 @@ def write_sheet(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("build-finished", write_sheet)
+    # After the theme, which writes the colours of code at the same event.
+    app.connect("build-finished", write_sheet, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
