@@ -45,7 +45,7 @@ def read_glossary(env: BuildEnvironment) -> dict[str, tuple[int, str]]:
 
 
 def finder(terms: list[str]) -> re.Pattern[str]:
-    """Finds any of the terms, the longest first, also at a sentence's start or plural."""
+    """Finds any of the terms, also many of it or at the start of a sentence."""
     words = []
     for term in sorted(terms, key=len, reverse=True):
         first, rest = term[0], re.escape(term[1:])
