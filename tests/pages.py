@@ -12,7 +12,8 @@ CHECKS = r"""
 () => {
   const problems = [];
   const say = (what, where) => problems.push(`${what}: ${where}`);
-  const main = document.querySelector("article") || document.querySelector("main");
+  const main = document.querySelector("article.bd-article, body > main") ||
+    document.querySelector("main");
 
   for (const image of main.querySelectorAll("img"))
     // Without a text of its own, the alternative that MyST gives is the file's name.
@@ -77,7 +78,9 @@ CHECKS = r"""
   }
 
   // What scrolls is a stop for the keyboard, what can be used is one, nothing else.
-  const used = "a, button, input, textarea, select, summary, dialog, [role=listbox]";
+  // (A page without scripts cannot know what will scroll: it names what may, a region.)
+  const used = "a, button, input, textarea, select, summary, dialog, " +
+    "[role=listbox], [role=region][aria-label]";
   for (const element of document.querySelectorAll("[tabindex]"))
     if (element.tabIndex >= 0 && !element.matches(used) &&
         element.scrollWidth <= element.clientWidth &&
@@ -130,7 +133,7 @@ SHIFT = """
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) sum += entry.value;
   }).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => done(sum), 0);
+  setTimeout(() => done(sum), 150);
 })
 """
 

@@ -97,8 +97,14 @@ def visit_displaymath(self: HTML5Translator, element: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def drop_program(app: Sphinx, error: Exception | None) -> None:
+    """KaTeX came along with its fonts; no page needs it."""
+    (Path(app.outdir) / "katex" / KATEX.name).unlink(missing_ok=True)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("katex", (visit_math, None), (visit_displaymath, None))
     app.connect("doctree-resolved", set_page)
+    app.connect("build-finished", drop_program, priority=100)  # before styles are read
     app.add_css_file("../katex/katex.min.css")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -122,7 +122,7 @@ def describe(doctree: nodes.document) -> str:
         inside = isinstance(paragraph.parent, nodes.section | nodes.container)
         if inside and len(text) > 50 and not any(paragraph.findall(nodes.math)):
             return text if len(text) <= 160 else text[:159].rsplit(" ", 1)[0] + "…"
-    return f"{doctree.next_node(nodes.title).astext()} of the course."
+    return f"{doctree.next_node(nodes.title).astext()} of the course Compression is Intelligence."
 
 
 @cache
@@ -168,7 +168,11 @@ def finish_page(
     app: Sphinx, pagename: str, template: str, context: dict, doctree
 ) -> None:
     # Sphinx's own two pages have no text.
-    text = describe(doctree) if doctree else "Find a word in the pages of the course."
+    text = (
+        describe(doctree)
+        if doctree
+        else "Find a word in the pages of the course Compression is Intelligence."
+    )
     context["metatags"] = (
         context.get("metatags", "")
         + f'\n<meta name="description" content="{html.escape(text)}" />'
