@@ -122,7 +122,8 @@ def describe(doctree: nodes.document) -> str:
         inside = isinstance(paragraph.parent, nodes.section | nodes.container)
         if inside and len(text) > 50 and not any(paragraph.findall(nodes.math)):
             return text if len(text) <= 160 else text[:159].rsplit(" ", 1)[0] + "…"
-    return f"{doctree.next_node(nodes.title).astext()} of the course Compression is Intelligence."
+    title = doctree.next_node(nodes.title).astext()
+    return f"{title} of the course Compression is Intelligence."
 
 
 @cache
