@@ -4,6 +4,8 @@ VENV ?= .venv
 PIP_ARGS ?=
 # Of `make bench`; objectives and grading need none. make bench DEVICE=cuda
 DEVICE ?= cpu
+# Of `make serve`.
+PORT ?= 8000
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -26,7 +28,7 @@ book: $(READY)  ## build the site and say where to open it
 	@$(BIN)/python book/build.py
 
 serve: book  ## build the site and serve it on http://localhost:8000
-	$(BIN)/python -m http.server --directory book/_build/html 8000
+	@$(BIN)/python book/serve.py $(PORT)
 
 test: $(READY)  ## style, types and the whole test suite
 	$(BIN)/ruff check .

@@ -4,11 +4,17 @@ lmlib is not imported here: the runtime checker is an import hook, and pytest lo
 this file before the hook is in place.
 """
 
+import importlib.util
+import os
+import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import jaxtyping
 import pytest
 import torch
+from playwright.sync_api import Browser, Page, sync_playwright
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
@@ -31,3 +37,38 @@ def no_runtime_types() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    spec = importlib.util.spec_from_file_location(
+        "build", Path(__file__).parent.parent / "book" / "build.py"
+    )
+    assert spec
+    assert spec.loader
+    build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(build)
+    return build.build().parent
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    with sync_playwright() as playwright:
+        candidates = [*map(shutil.which, names), playwright.chromium.executable_path]
+        found = next((c for c in candidates if c and Path(c).exists()), None)
+        if found is None:
+            reason = "no Chromium or Chrome on PATH, and none of Playwright's own"
+            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        flags = ["--no-sandbox", "--disable-background-networking", "--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=found, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(reduced_motion="reduce")
+    context.route(re.compile(r"^https?://(?!127\.0\.0\.1)"), lambda r: r.abort())
+    yield context.new_page()
+    context.close()

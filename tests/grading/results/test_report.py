@@ -192,8 +192,8 @@ def hostile(text: str) -> Record:
 
 
 ALLOWED = re.compile(
-    "html|head|meta|title|style|body|header|div|p|h1|h2|h3|small|ul|li|table|tr|th|td|"
-    "a|span|article|pre|code|details|summary|em|br|b|dl|dt|dd|"
+    "html|head|meta|title|style|body|main|header|div|p|h1|h2|h3|small|ul|li|table|tr|"
+    "th|td|a|span|article|pre|code|details|summary|em|br|b|dl|dt|dd|"
     "svg|g|defs|path|use|text|clippath|rect|circle"
 )
 

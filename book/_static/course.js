@@ -1,0 +1,20 @@
+// What scrolls sideways can be reached and scrolled with the keyboard; nothing else is a
+// stop. (The theme does this for code, output and tables, and not for these.)
+const wide = ".bd-article div.math, .bd-article figure";
+const setStops = () => {
+  for (const box of document.querySelectorAll(wide))
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+};
+addEventListener("load", setStops);
+addEventListener("resize", setStops);
+
+// Paper cannot be unfolded.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("article details:not([open])")];
+  for (const details of opened) details.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const details of opened) details.open = false;
+});
