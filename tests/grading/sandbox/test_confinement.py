@@ -877,7 +877,7 @@ def test_the_numbers_are_the_kernels(header: str, column: int) -> None:
 def test_the_filter_decides(monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
     """Run the filter's program by hand, for both architectures."""
     column, architecture = syscalls.MACHINES[machine]
-    monkeypatch.setattr(kernel, "machine", lambda: syscalls.MACHINES[machine])
+    monkeypatch.setattr(syscalls, "machine", lambda: syscalls.MACHINES[machine])
     programs: list[list[tuple[int, int, int, int]]] = []
     monkeypatch.setattr(
         seccomp.Filter, "install", lambda self: programs.append(self.program)
