@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test exercises grade bench lock clean
+.PHONY: help book serve work test exercises grade bench lock clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,12 @@ book: $(READY)  ## build the site and say where to open it
 
 serve: book  ## build the site and serve it on http://localhost:8000
 	@$(BIN)/python book/serve.py $(PORT)
+
+work: $(READY)  ## copy the notebooks to work/, where your answers are safe
+	@mkdir -p work
+	@for from in exercises/*/*.ipynb; do to="work/$${from##*/}"; \
+		if [ -e "$$to" ]; then echo "$$to is there already"; else cp "$$from" "$$to" && echo "$$to"; fi; done
+	@echo "Go on with: cd work && ../$(BIN)/jupyter lab"
 
 test: $(READY)  ## style, types and the whole test suite
 	$(BIN)/ruff check .

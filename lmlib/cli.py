@@ -5,6 +5,7 @@
 """
 
 import argparse
+import importlib.util
 import shlex
 import sys
 from typing import Any
@@ -26,6 +27,16 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
     given.command_line = shlex.join(
         ["lmlib", *(sys.argv[1:] if arguments is None else arguments)]
     )
+    needs = getattr(given, "needs", {})
+    missing = [name for name in needs if importlib.util.find_spec(name) is None]
+    if missing:
+        extra = needs[missing[0]]
+        print(
+            f"lmlib: this command needs {' and '.join(missing)}; in a copy of the "
+            f"course's repository: pip install '.[{extra}]'",
+            file=sys.stderr,
+        )
+        return 2
     if arguments is None and "begin" in given:  # typed, not called by a program
         given.begin(given)
     try:

@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+#: Packages that the library alone does not bring, and the extra that does.
+NEEDS = {"nbformat": "grade", "IPython": "grade"}
+
 
 def add(commands: Any) -> None:
     check = commands.add_parser(
@@ -13,7 +16,7 @@ def add(commands: Any) -> None:
         "is right and what is wrong. The notebook is not changed.",
     )
     check.add_argument("notebook", type=Path, help="such as exercises/…/….ipynb")
-    check.set_defaults(run=run)
+    check.set_defaults(run=run, needs=NEEDS)
 
 
 def run(given: argparse.Namespace) -> int:

@@ -11,6 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+#: Packages that the library alone does not bring, and the extra that does.
+NEEDS = dict.fromkeys(("nbformat", "IPython", "nbgrader", "jupytext"), "grade")
+
 
 def add(commands: Any) -> None:
     grade = commands.add_parser(
@@ -38,7 +41,7 @@ def add(commands: Any) -> None:
     grade.add_argument(
         "--unsafe", action="store_true", help="also where nothing confines student code"
     )
-    grade.set_defaults(run=run, begin=begin)
+    grade.set_defaults(run=run, begin=begin, needs=NEEDS)
 
 
 def begin(given: argparse.Namespace) -> None:

@@ -22,7 +22,14 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from lmlib.exercises import check
+try:
+    from lmlib.exercises import check
+except ImportError:
+    raise ImportError(
+        "This notebook needs the lmlib of the course Compression is Intelligence; the "
+        "package of that name on the Python index is another one. In a copy of the "
+        "course's repository: pip install '.[grade]', or make work and open work/ there"
+    ) from None
 
 # %% [markdown] exercise="attention_weights"
 # Each query compares itself with each key and shares out its attention among them:
