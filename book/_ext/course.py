@@ -32,6 +32,7 @@ def settle(app: Sphinx, config: Config) -> None:
     results = (BOOK / "_experiments").glob("*.json")
     code = digest([*library, *beside, *results, ROOT / "requirements.lock"])
     config.nb_execution_cache_path = str(BOOK / "_build" / "cache" / code)
+    config.nb_execution_show_tb = True  # a page that raises says in which cell
     # Assets are copied when a page is written, so a new style alone would not appear.
     assets = (path for part in BOOK.glob("_[lsv]*") for path in part.rglob("*"))
     config.course_assets = digest(assets)
