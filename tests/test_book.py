@@ -1,4 +1,4 @@
-"""How the book is built: what a failed build says."""
+"""How the book is built: what a failed build says, and what is gone from the site."""
 
 import importlib.util
 import shutil
@@ -68,3 +68,16 @@ def test_a_failed_build_ends_with_page_cell_and_error(small):
     assert "price = fine / 0" in end
     assert "ZeroDivisionError: division by zero" in end
     assert "nbclient/client.py" not in end
+
+
+def test_a_removed_page_leaves_nothing_on_the_site(small):
+    (small.BOOK / "raises.md").write_text("# Calm\n")
+    small.build()
+    assert (small.HTML / "last.html").exists()
+    toc = small.BOOK / "_toc.yml"
+    toc.write_text(toc.read_text().replace("- file: last\n", ""))
+    (small.BOOK / "last.md").unlink()
+    small.build()
+    left = {path.stem for path in small.HTML.rglob("*") if path.is_file()}
+    assert "last" not in left
+    assert {"index", "raises", "genindex", "search"} <= left

@@ -49,9 +49,19 @@ def drop_unused_assets(app: Sphinx, error: Exception | None) -> None:
         path.unlink(missing_ok=True)
 
 
+def drop_removed_pages(app: Sphinx, error: Exception | None) -> None:
+    # Sphinx leaves them on the site. Only what came from a page has its source there.
+    for source in Path(app.outdir, "_sources").rglob("*.*"):
+        name = source.relative_to(Path(app.outdir, "_sources")).with_suffix("")
+        if source.is_file() and name.as_posix() not in app.env.found_docs:
+            source.unlink()
+            Path(app.outdir, f"{name}.html").unlink(missing_ok=True)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("course_assets", "", "html", str)
     app.connect("config-inited", settle)
     app.connect("builder-inited", warm_font_cache)
     app.connect("build-finished", drop_unused_assets)
+    app.connect("build-finished", drop_removed_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
