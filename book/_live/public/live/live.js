@@ -176,7 +176,7 @@
   async function readAll(reader, bytes, { stale = () => false, progress } = {}) {
     reader.rewind(bytes);
     while (reader.bytes.length < bytes.length) {
-      const until = performance.now() + 12;
+      const until = performance.now() + 8;
       while (reader.bytes.length < bytes.length && performance.now() < until)
         reader.read(bytes[reader.bytes.length]);
       if (progress) progress();
@@ -423,6 +423,8 @@
       reader.rewind(bytes);
       paint();
       const stale = () => current !== edition;
+      await pause(); // the letter just typed is shown before the model reads
+      if (stale()) return;
       if (!(await readAll(reader, bytes, { stale, progress: paint }))) return;
       choose(focusOn === undefined ? mostSurprising() : Math.min(focusOn, letters.length - 1));
       const bits = sum(reader.bits()), count = letters.length;
