@@ -56,6 +56,7 @@ def build() -> Path:
         "PYTHONPATH": path,
         "SOURCE_DATE_EPOCH": EPOCH,
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not the user's
+        "OMP_NUM_THREADS": "1",  # of a kernel: pages are run side by side
     }
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["--path-output", str(BOOK), "-W", "-n", "--keep-going"]

@@ -1,5 +1,6 @@
-"""How the book is built: what a failed build says, and what is gone from the site."""
+"""How the book is built: what is run when, what a failed build says, what is gone."""
 
+import importlib
 import importlib.util
 import shutil
 from pathlib import Path
@@ -15,12 +16,15 @@ sphinx:
   local_extensions:
     course: _ext
 """
-RAISES = """---
+HEAD = """---
 jupytext:
   text_representation: {extension: .md, format_name: myst}
 kernelspec: {name: python3, display_name: Python 3}
 ---
-
+"""
+RAISES = (
+    HEAD
+    + """
 # A page that raises
 
 ```{code-cell}
@@ -31,6 +35,7 @@ fine = 1
 price = fine / 0
 ```
 """
+)
 
 
 @pytest.fixture
@@ -41,7 +46,8 @@ def small(tmp_path, monkeypatch):
     spec.loader.exec_module(build)
     book = tmp_path / "book"
     (book / "_ext").mkdir(parents=True)
-    shutil.copy(ROOT / "book" / "_ext" / "course.py", book / "_ext")
+    for extension in (ROOT / "book" / "_ext").glob("*.py"):
+        shutil.copy(extension, book / "_ext")
     (book / "_config.yml").write_text(CONFIG)
     toc = "format: jb-book\nroot: index\nchapters:\n- file: raises\n- file: last\n"
     (book / "_toc.yml").write_text(toc)
@@ -81,3 +87,151 @@ def test_a_removed_page_leaves_nothing_on_the_site(small):
     left = {path.stem for path in small.HTML.rglob("*") if path.is_file()}
     assert "last" not in left
     assert {"index", "raises", "genindex", "search"} <= left
+
+
+# A page notes that it runs, and goes on when the other does too.
+MEETS = """{head}
+# Page {me}
+
+```{{code-cell}}
+import time
+from pathlib import Path
+
+with Path("../ran").open("a") as file:
+    print("{me}", file=file)
+began = time.monotonic()
+while "{other}" not in Path("../ran").read_text():
+    assert time.monotonic() - began < 60, "{other} does not run beside this page"
+    time.sleep(0.1)
+```
+
+```{{code-cell}}
+{code}
+```
+"""
+LIBRARY = {
+    "__init__": "",
+    "near": "def value():\n    from lmlib import far\n    return far.VALUE\n",
+    "far": "VALUE = 6 * 7000\n",
+    "apart": "",
+}
+
+
+@pytest.fixture
+def two_pages(small):
+    """The book with two pages that run: raises.md uses a library, last.md a file."""
+    library = small.ROOT / "lmlib"
+    library.mkdir()
+    for name, code in LIBRARY.items():
+        (library / f"{name}.py").write_text(code)
+    (small.BOOK / "numbers.json").write_text("[1, 2]")
+    near = "from lmlib.near import value\n\nvalue()"
+    numbers = "import lmlib\n\nPath('numbers.json').read_text()"
+    for name, other, code in (("raises", "last", near), ("last", "raises", numbers)):
+        page = MEETS.format(head=HEAD, me=name, other=other, code=code)
+        (small.BOOK / f"{name}.md").write_text(page)
+    (small.ROOT / "ran").write_text("")
+    return small
+
+
+def ran(build) -> list[str]:
+    """Build the book; which pages were run for it?"""
+    log = build.ROOT / "ran"
+    before = log.read_text()
+    build.build()
+    return sorted(log.read_text()[len(before) :].split())
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_a_page_is_run_when_what_it_depends_on_has_changed(two_pages):
+    book, library = two_pages.BOOK, two_pages.ROOT / "lmlib"
+    shown = two_pages.HTML / "raises.html"
+    assert ran(two_pages) == ["last", "raises"]
+    assert "42000" in shown.read_text()
+
+    append(library / "apart.py", "# a remark\n")
+    append(book / "raises.md", "\nA new word.\n")
+    assert ran(two_pages) == []
+    assert "A new word." in shown.read_text()
+
+    (book / "numbers.json").write_text("[3, 4]")
+    assert ran(two_pages) == ["last"]
+    assert "[3, 4]" in (two_pages.HTML / "last.html").read_text()
+
+    # As after a build that was stopped when the pages had run, and were not yet read.
+    read = book / "_build" / ".doctrees"
+    old = Path(shutil.copytree(read, two_pages.ROOT / "old"))
+    append(library / "far.py", "VALUE = 6 * 8000\n")
+    assert ran(two_pages) == ["raises"]
+    shutil.rmtree(read)
+    old.rename(read)
+    shown.unlink()
+    assert ran(two_pages) == []
+    assert "48000" in shown.read_text()
+
+    append(library / "far.py", "VALUE /= 0\n")
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        two_pages.build()
+
+
+@pytest.fixture
+def execution(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    return importlib.import_module("execution")
+
+
+def test_imports_are_followed_through_packages_functions_and_dots(execution, tmp_path):
+    for name, code in {
+        "lib/__init__.py": "from . import start",
+        "lib/start.py": "",
+        "lib/a/__init__.py": "from .own import x",
+        "lib/a/own.py": "x = 1",
+        "lib/a/b.py": "def f():\n    from ..c import d",
+        "lib/c/__init__.py": "",
+        "lib/c/d.py": "import math, lib.e as e",
+        "lib/e.py": "import lib.a.b",  # a circle
+        "lib/c/other.py": "",
+        "helper.py": "",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code)
+    found = execution.reached(execution.imported("from lib.a import b"), [tmp_path])
+    names = sorted(path.relative_to(tmp_path).as_posix() for path in found)
+    assert names == [
+        "lib/__init__.py",
+        "lib/a/__init__.py",
+        "lib/a/b.py",
+        "lib/a/own.py",
+        "lib/c/__init__.py",
+        "lib/c/d.py",
+        "lib/e.py",
+        "lib/start.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('read("curves.json")', {"curves.json"}),
+        ('{p.stem: 1 for p in folder.glob("*.json")}', {"curves.json", "labels.json"}),
+        ('read(f"{name}.csv")', {"table.csv"}),
+        ("**Curves** of a table, ...", set()),
+    ],
+)
+def test_a_page_depends_on_the_files_that_it_names(execution, text, wanted):
+    files = [Path("x", name) for name in ("curves.json", "labels.json", "table.csv")]
+    assert {path.name for path in execution.named(text, files)} == wanted
+
+
+def test_data_beside_a_module_that_names_its_folder_counts(execution, tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model").write_text("")
+    loads, other = tmp_path / "loads.py", tmp_path / "other.py"
+    loads.write_text('FOLDER = Path(__file__).parent / "weights"')
+    other.write_text("weights = 3")
+    assert execution.data_of([loads, other]) == {tmp_path / "weights" / "model"}
+    assert execution.data_of([other]) == set()
