@@ -141,7 +141,7 @@ def notebook_of(env: Any, name: str) -> tuple[NotebookNode, Any] | None:
 def run_page(
     notebook: NotebookNode, folder: str, timeout: int, allow_errors: bool
 ) -> tuple[NotebookNode, float] | None:
-    """The notebook with its outputs and how many seconds they took; None if it fails."""
+    """The notebook with its outputs and the seconds that it took; None if it fails."""
     done = single_nb_execution(notebook, folder, timeout, allow_errors)
     return None if done.err else (done.nb, done.time)
 
