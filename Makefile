@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve work test exercises grade bench lock clean
+.PHONY: help book serve work test exercises grade bench experiments lock clean
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit(f"This course needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Name another with: make PYTHON=python3.11 …")'
@@ -57,6 +57,9 @@ bench: $(READY)  ## speed, as ratios side by side (minutes; keep the machine qui
 	$(BIN)/python -m tests.benchmarks.attention --device $(DEVICE)
 	$(BIN)/python -m tests.benchmarks.packing --device $(DEVICE)
 	$(BIN)/python -m tests.benchmarks.scoring --device $(DEVICE)
+
+experiments: $(READY)  ## the runs that the recorded experiments lack (hours, if all)
+	@set -e; for script in book/_experiments/[0-9]*.py; do $(BIN)/python $$script; done
 
 lock:  ## write requirements.lock anew from pyproject.toml
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock

@@ -29,11 +29,25 @@ def copy_exercises() -> None:
             shutil.copyfile(source, copy)
 
 
+def faults(log: str) -> str:
+    """The errors and warnings of a build's log, each once, in their order.
+
+    Of a page that raises, the page, the cell and the error: not the notebook client's
+    own calls between them.
+    """
+    page = r"Executing notebook failed(?s:.*?)\[mystnb\.exec\]"
+    fault = rf"^.*\b(?:WARNING|ERROR|CRITICAL): (?:{page}|.*)"
+    calls = r"\nTraceback \(most recent call last\):(?s:.*?)(?=\nnbclient\.)"
+    found = dict.fromkeys(re.findall(fault, log, re.MULTILINE))
+    return "\n".join(re.sub(calls, "", text, count=1) for text in found)
+
+
 def build() -> Path:
     """Build the site into book/_build/html; return the path of its first page.
 
     Raises:
-        RuntimeError: there was an error or a warning; the message is the whole log.
+        RuntimeError: there was an error or a warning; the message is the log and,
+            once more as its last lines, what was wrong.
     """
     copy_exercises()
     LOG.parent.mkdir(exist_ok=True)
@@ -42,6 +56,7 @@ def build() -> Path:
         "PYTHONPATH": path,
         "SOURCE_DATE_EPOCH": EPOCH,
         "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's kernel, not the user's
+        "OMP_NUM_THREADS": "1",  # of a kernel: pages are run side by side
     }
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["--path-output", str(BOOK), "-W", "-n", "--keep-going"]
@@ -54,6 +69,9 @@ def build() -> Path:
             stderr=subprocess.STDOUT,
         )
     text = re.sub(r"\x1b\[[0-9;]*m", "", LOG.read_text(encoding="utf-8"))
+    wrong = faults(text)
+    if done.returncode and wrong:
+        text += f"\nWhat was wrong, once more:\n{wrong}\n"
     LOG.write_text(text, encoding="utf-8")
     if done.returncode:
         # Sphinx warns of a page when it reads it: the next build must read all again.

@@ -208,6 +208,43 @@ def test_box_takes_600_characters_and_says_so(page):
     shown_bits(page)
 
 
+def test_what_is_cut_is_said(page):
+    page.fill("#live-text", "")
+    page.evaluate("""() => {
+        const source = document.createElement("textarea");
+        source.id = "source";
+        source.value = "b".repeat(5000);
+        document.body.append(source);
+    }""")
+    page.focus("#source")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+c")
+    page.focus("#live-text")
+    page.keyboard.press("Control+v")
+    page.evaluate("document.querySelector('#source').remove()")
+    assert len(page.input_value("textarea")) == 600
+    shown_bits(page)
+    assert "4,400 were cut" in page.inner_text(".live-head")
+    page.click("[data-live=reset]")
+    settle(page)
+    assert "cut" not in page.inner_text(".live-head")
+
+
+def test_unknown_letters_get_an_honest_word(page):
+    page.fill("textarea", "你好世界")
+    shown_bits(page)
+    said = page.inner_text("[data-live=meaning]")
+    assert "4 of these 4 characters are made of bytes that the model has hardly" in said
+    assert "more than a thousand million characters" in said
+    assert not re.search(r"\d{4}|,\d{3}", said)
+    page.fill("textarea", "naïve")
+    shown_bits(page)
+    assert "But 1 of these 5 characters" in page.inner_text("[data-live=meaning]")
+    page.fill("textarea", SENTENCE)
+    shown_bits(page)
+    assert "hardly seen" not in page.inner_text("[data-live=meaning]")
+
+
 def test_structure_is_worth_bits(page, model):
     page.click("[data-live=reset]")
     settle(page)

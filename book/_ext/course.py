@@ -23,15 +23,7 @@ def digest(paths: Iterable[Path]) -> str:
 
 def settle(app: Sphinx, config: Config) -> None:
     """Let Sphinx see changes that it is blind to."""
-    # The execution cache knows a page by its text alone, and would keep its outputs
-    # when the library, or a file beside the page, changes. This value is part of the
-    # environment: a new one makes Sphinx read all pages again.
-    chapters = (path for part in BOOK.glob("[0-9]*") for path in part.rglob("*"))
-    beside = (path for path in chapters if path.suffix not in (".md", ".ipynb"))
-    library = (p for p in (ROOT / "lmlib").rglob("*.py") if "grading" not in p.parts)
-    results = (BOOK / "_experiments").glob("*.json")
-    code = digest([*library, *beside, *results, ROOT / "requirements.lock"])
-    config.nb_execution_cache_path = str(BOOK / "_build" / "cache" / code)
+    config.nb_execution_show_tb = True  # a page that raises says in which cell
     # Assets are copied when a page is written: a new style or template alone would not
     # appear.
     assets = (path for part in BOOK.glob("_[elstv]*") for path in part.rglob("*"))
@@ -49,9 +41,20 @@ def drop_unused_assets(app: Sphinx, error: Exception | None) -> None:
         path.unlink(missing_ok=True)
 
 
+def drop_removed_pages(app: Sphinx, error: Exception | None) -> None:
+    # Sphinx leaves them on the site. Only what came from a page has its source there.
+    for source in Path(app.outdir, "_sources").rglob("*.*"):
+        name = source.relative_to(Path(app.outdir, "_sources")).with_suffix("")
+        if source.is_file() and name.as_posix() not in app.env.found_docs:
+            source.unlink()
+            Path(app.outdir, f"{name}.html").unlink(missing_ok=True)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.setup_extension("execution")
     app.add_config_value("course_assets", "", "html", str)
     app.connect("config-inited", settle)
     app.connect("builder-inited", warm_font_cache)
     app.connect("build-finished", drop_unused_assets)
+    app.connect("build-finished", drop_removed_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

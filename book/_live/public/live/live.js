@@ -176,7 +176,7 @@
   async function readAll(reader, bytes, { stale = () => false, progress } = {}) {
     reader.rewind(bytes);
     while (reader.bytes.length < bytes.length) {
-      const until = performance.now() + 12;
+      const until = performance.now() + 8;
       while (reader.bytes.length < bytes.length && performance.now() < until)
         reader.read(bytes[reader.bytes.length]);
       if (progress) progress();
@@ -234,6 +234,12 @@
   const one = (value) => value.toFixed(1);
   const whole = (value) => Math.round(value).toLocaleString("en");
 
+  /* A number of equal choices, with no more digits than the model can vouch for. */
+  function choices(count) {
+    if (count > 1e9) return "more than a thousand million";
+    return count < 9.85 ? one(count) : whole(Number(count.toPrecision(2)));
+  }
+
   function percent(bits) {
     const p = 100 * 2 ** -bits;
     if (p < 0.0001) return "< 0.0001 %";
@@ -267,6 +273,7 @@
     let chosen = -1;
     let edition = 0, baseEdition = 0; // to tell a stale computation from the newest
     let baseCost = null; // bits per character of `base`
+    let lost = 0; // how many characters of the last input the box had no room for
     let speech; // the timer of the sentence for screen readers
 
     /* One span a letter, and one around each word, so that lines break between words. */
@@ -376,7 +383,7 @@
           + `${cost > 8 ? ", more than plain bytes," : ""} since it keeps expecting English.`;
       if (variant === "sentence" || baseCost === null)
         return `${cost.toFixed(2)} bits a character, as for a fair choice among `
-          + `${cost < 3.3 ? one(2 ** cost) : whole(2 ** cost)} characters each time.`;
+          + `${choices(2 ** cost)} characters each time.`;
       const times = cost / baseCost, dearer = times > 1.02;
       const [same, gone, none] = variant === "words"
         ? ["words", "part of what the model knew was how words follow each other.",
@@ -388,11 +395,26 @@
           : `no more bits than before: ${none}`);
     }
 
+    /* What to say where the model pays for letters that it hardly met in training. */
+    function ignorance(bits) {
+      const foreign = letters.filter(({ text }) => text.codePointAt(0) > 126);
+      if (!foreign.length) return "";
+      const part = percent(-Math.log2(sum(foreign.map((letter) => letter.bits)) / bits));
+      return ` But ${foreign.length} of these ${letters.length} characters are made of `
+        + `bytes that the model has hardly seen. They take ${part} of the bits, and `
+        + "that measures its ignorance, not your text.";
+    }
+
+    function showCount() {
+      const full = box.value.length >= box.maxLength;
+      $("count").textContent = `${box.value.length} of ${box.maxLength} characters`
+        + (full ? ", the box is full" : "") + (lost ? `: ${whole(lost)} were cut` : "");
+    }
+
     /* The text in the box has changed. */
     async function update(focusOn) {
       const current = ++edition, text = box.value, bytes = encode(text);
-      $("count").textContent = `${text.length} of ${box.maxLength} characters`
-        + (text.length < box.maxLength ? "" : ", the box is full");
+      showCount();
       for (const button of buttons)
         button.setAttribute("aria-pressed", String(button.dataset.variant === variant));
       root.dataset.state = "reading";
@@ -401,10 +423,13 @@
       reader.rewind(bytes);
       paint();
       const stale = () => current !== edition;
+      await pause(); // the letter just typed is shown before the model reads
+      if (stale()) return;
       if (!(await readAll(reader, bytes, { stale, progress: paint }))) return;
       choose(focusOn === undefined ? mostSurprising() : Math.min(focusOn, letters.length - 1));
       const bits = sum(reader.bits()), count = letters.length;
-      const sentence = $("meaning").textContent = meaning(bits / count, count);
+      const sentence = meaning(bits / count, count) + ignorance(bits);
+      $("meaning").textContent = sentence;
       const packed = await deflatedSize(bytes);
       if (stale()) return;
       const deflate = packed === null ? null : 8 * packed;
@@ -439,6 +464,15 @@
       root.dataset.buttons = "ready";
     }
 
+    // The browser cuts what is too long without a word, and fires no "input" when
+    // nothing at all had room.
+    box.addEventListener("beforeinput", (event) => {
+      const given = event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
+      const room = box.maxLength - box.value.length + box.selectionEnd - box.selectionStart;
+      lost = Math.max(0, given.replaceAll("\r\n", "\n").length - room);
+      if (lost) setTimeout(showCount);
+    });
+
     let timer;
     box.addEventListener("input", () => {
       variant = "sentence";
@@ -453,11 +487,13 @@
       button.addEventListener("click", () => {
         variant = button.dataset.variant;
         box.value = VARIANTS[variant](base);
+        lost = 0;
         update();
       });
     $("reset").addEventListener("click", () => {
       variant = "sentence";
       box.value = base = original;
+      lost = 0;
       baseCost = null;
       update();
       updateButtons();
