@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import math
-import os
 import re
 import shutil
 from collections import Counter
@@ -123,40 +122,26 @@ def test_widget_states_the_numbers_of_the_record():
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(browser, tmp_path_factory):
     """The widget alone in a page of its own, opened from a file."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    browser_path = next(filter(None, map(shutil.which, names)), None)
-    if browser_path is None:
-        reason = f"no browser: none of {', '.join(names)} is on the path"
-        if "CI" in os.environ:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    sync_api = pytest.importorskip("playwright.sync_api")
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(LIVE / "public", folder, dirs_exist_ok=True)
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>live</title>'
     (folder / "index.html").write_text(f'{head}<div class="live-card">{WIDGET}</div>')
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        page = browser.new_page()
-        page.problems, page.requested = [], []
-        page.on("request", lambda request: page.requested.append(request.url))
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on(
-            "console",
-            lambda message: (
-                message.type in ("error", "warning")
-                and page.problems.append(message.text)
-            ),
-        )
-        page.goto((folder / "index.html").as_uri())
-        settle(page)
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.problems, page.requested = [], []
+    page.on("request", lambda request: page.requested.append(request.url))
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            message.type in ("error", "warning") and page.problems.append(message.text)
+        ),
+    )
+    page.goto((folder / "index.html").as_uri())
+    settle(page)
+    yield page
+    page.close()
 
 
 def settle(page):
