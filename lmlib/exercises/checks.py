@@ -21,9 +21,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lmlib.exercises.diagnosis import describe
 from lmlib.exercises.exercise import (
     ABSOLUTE,
     RELATIVE,
@@ -73,6 +75,7 @@ class PartResult:
     part: Part
     failure: Failure | None = None
     misconception: Misconception | None = None
+    seen: str = ""  # what can be seen of the output where no known mistake gives it
 
     @property
     def points(self) -> int:
@@ -117,7 +120,9 @@ class Report:
             explanation = result.misconception.explanation
             if result.misconception.seen:
                 explanation += f" (Real code did this: {result.misconception.seen})"
-        if explanation in told:
+        elif result.seen:
+            explanation = f"{explanation} {result.seen}"
+        if explanation in told and (result.misconception or result.seen):
             return ["The same mistake."]
         told.add(explanation)
         lines = textwrap.wrap(
@@ -156,12 +161,13 @@ def examine(exercise: Exercise, function: Function, *, hidden: bool = False) -> 
             failure or Failure(parts[i][1][0], tried[i][0][0], NO_VALUE)
             for i, failure in enumerate(failures)
         ]
-    results = (
-        PartResult(part, failure, diagnosis)
-        for (part, _), failure, diagnosis in zip(
-            parts, failures, diagnoses, strict=True
-        )
-    )
+    results = []
+    for i, (part, cases) in enumerate(parts):
+        failure, seen = failures[i], ""
+        if failure is not None and diagnoses[i] is None and exercise.reveal:
+            j = next(j for j, case in enumerate(cases) if case is failure.case)
+            seen = _seen(part, failure, _right(exercise, seed, i, j)[1], exercise)
+        results.append(PartResult(part, failure, diagnoses[i], seen))
     return Report(exercise, tuple(results), hidden)
 
 
@@ -270,15 +276,13 @@ def _right(exercise: Exercise, seed: int, i: int, j: int) -> tuple[Any, Any]:
     return expected, precise
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=16384)
 def _mistaken(
-    exercise: Exercise, seed: int, misconception: Misconception
-) -> list[list[Outcome]]:
-    """What a mistake gives, for each part and case."""
-    return [
-        [_observe(part, misconception.implementation, case.args) for case in cases]
-        for part, cases in _parts(exercise, seed)
-    ]
+    exercise: Exercise, seed: int, misconception: Misconception, i: int, j: int
+) -> Outcome:
+    """What a mistake gives in part i, case j."""
+    part, cases = _parts(exercise, seed)[i]
+    return _observe(part, misconception.implementation, cases[j].args)
 
 
 def prepare(exercise: Exercise) -> None:
@@ -287,8 +291,8 @@ def prepare(exercise: Exercise) -> None:
     for i, (_, cases) in enumerate(_parts(exercise, seed)):
         for j in range(len(cases)):
             _right(exercise, seed, i, j)
-    for misconception in exercise.misconceptions:
-        _mistaken(exercise, seed, misconception)
+            for misconception in exercise.misconceptions:
+                _mistaken(exercise, seed, misconception, i, j)
 
 
 # -- Comparing ------------------------------------------------------------------------
@@ -338,6 +342,17 @@ def _try(
         says = "The values are right, but the function changes its input in place."
         return outcome, Failure(case, outcome, says)
     return outcome, None
+
+
+def _seen(part: Part, failure: Failure, right: Any, exercise: Exercise) -> str:
+    value = failure.outcome.value
+    if type(value) is not Tensor or type(right) is not Tensor:
+        return ""
+    if not _has_values(value) or value.is_complex():
+        return ""
+    names = inspect.signature(exercise.reference).parameters
+    given = dict(zip(names, failure.case.args, strict=False))
+    return describe(value, right, given if part.observe is call else {}) or ""
 
 
 def _violated(exercise: Exercise, part: Part, case: Case, value: Any) -> list[str]:
@@ -437,21 +452,30 @@ def _diagnose(
     """For each failed part, the misconception that gives the student's outputs.
 
     A misconception must agree on every case of the part, and give a value at least
-    once. Of several, the one that agrees on the most parts is taken.
+    once. Of several, the one that agrees on the most parts is taken. The slips, which
+    are many, are tried if no misconception explains all that failed.
     """
-    agreement: list[tuple[Misconception, list[bool]]] = []
-    for misconception in exercise.misconceptions:
-        agrees = [
-            any(outcome.error is None for outcome in wrong)
-            and all(map(_same_outcome, seen, wrong))
-            for seen, wrong in zip(
-                outcomes, _mistaken(exercise, seed, misconception), strict=True
+
+    def agrees(misconception: Misconception) -> list[bool]:
+        found = []
+        for i, seen in enumerate(outcomes):
+            gave = [outcome.error is None for outcome in seen]
+            found.append(
+                any(gave)
+                and all(
+                    _same_outcome(seen[j], _mistaken(exercise, seed, misconception, i, j))
+                    for j in range(len(seen))
+                )
             )
-        ]
-        agreement.append((misconception, agrees))
+        return found
+
+    agreement = [(m, agrees(m)) for m in exercise.misconceptions]
+    failed = [i for i, failure in enumerate(failures) if failure]
+    if not any(all(agreed[i] for i in failed) for _, agreed in agreement):
+        agreement += [(m, agrees(m)) for m in exercise.slips]
     agreement.sort(key=lambda pair: -sum(pair[1]))  # stable: first come, first named
     return [
-        next((m for m, agrees in agreement if failure and agrees[i]), None)
+        next((m for m, agreed in agreement if failure and agreed[i]), None)
         for i, failure in enumerate(failures)
     ]
 
@@ -500,7 +524,14 @@ def _brief(value: Any) -> str:
 
 def _pair(got: Tensor, expected: Tensor) -> str:
     if expected.numel() > 12:
-        return ""
+        gap = (got.detach().double() - expected.double()).abs()
+        worst = np.unravel_index(int(gap.nan_to_num(math.inf).argmax()), gap.shape)
+        place = ", ".join(str(int(i)) for i in worst)
+        here = tuple(worst)
+        return (
+            f"Farthest off at [{place}]: expected {float(expected[here]):.4g}, got "
+            f"{float(got[here]):.4g}"
+        )
     return f"Expected {_values(expected)}\ngot      {_values(got.detach())}"
 
 

@@ -100,6 +100,7 @@ class Exercise:
         reference: the right answer; its values are computed in double precision.
         parts: which sum up to the exercise's points.
         misconceptions: at least five.
+        slips: mistakes that are recognised like these, and not handed in by the tests.
         properties: each takes (args, output) of a call and returns what the output
             violates ("the rows must sum to 1, …") or None. Used for explaining only.
         hints: open one after the other.
@@ -115,11 +116,16 @@ class Exercise:
     misconceptions: tuple[Misconception, ...]
     properties: tuple[Callable[[tuple[Any, ...], Any], str | None], ...] = ()
     hints: tuple[str, ...] = field(default=())
+    slips: tuple[Misconception, ...] = field(default=())
     reveal: bool = True
 
     @property
     def points(self) -> int:
         return sum(part.points for part in self.parts)
+
+    @property
+    def known_mistakes(self) -> tuple[Misconception, ...]:
+        return self.misconceptions + self.slips
 
     @property
     def short_name(self) -> str:

@@ -15,6 +15,7 @@ from lmlib.exercises.exercise import (
     error_type,
     normal,
 )
+from lmlib.exercises.self_attention import slips
 
 # -- split_heads ----------------------------------------------------------------------
 
@@ -456,6 +457,7 @@ MULTI_HEAD_ATTENTION = Exercise(
             "You summed up the keys: what is summed are the values, x @ w_value.",
         ),
     ),
+    slips=slips.MULTI_HEAD_ATTENTION,
     hints=(
         "You have written all the parts: three projections, `split_heads` on each, "
         "weights, weighted sum, `merge_heads`, one more projection.",

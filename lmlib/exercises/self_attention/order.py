@@ -15,6 +15,7 @@ from lmlib.exercises.exercise import (
     error_type,
     normal,
 )
+from lmlib.exercises.self_attention import slips
 
 # An angle of 200 in float32, as most code computes it, is known to some 1e-5, and so
 # are its sine and cosine.
@@ -176,6 +177,7 @@ SINUSOIDAL_POSITIONS = Exercise(
             "With an odd d_model the last sine has no cosine: raise a ValueError.",
         ),
     ),
+    slips=slips.SINUSOIDAL_POSITIONS,
     hints=(
         "Make the frequencies first, a vector of d_model / 2 numbers. Then all angles "
         "are one outer product with the positions.",
@@ -353,6 +355,7 @@ APPLY_ROTARY = Exercise(
             "features instead, and add nothing.",
         ),
     ),
+    slips=slips.APPLY_ROTARY,
     hints=(
         "The angles are those of the sinusoidal table: an outer product of `positions` "
         "and the frequencies 10000^(−2i/d).",

@@ -18,6 +18,7 @@ from lmlib.exercises.exercise import (
     normal,
     plain_number,
 )
+from lmlib.exercises.self_attention import slips
 
 # -- cached_attention: find the bug ---------------------------------------------------
 
@@ -146,6 +147,7 @@ CACHED_ATTENTION = Exercise(
             "forgotten everything before them.",
         ),
     ),
+    slips=slips.CACHED_ATTENTION,
     hints=(
         "Write the mask down for 2 queries and 5 keys. At which positions of the "
         "sequence do the two queries stand?",

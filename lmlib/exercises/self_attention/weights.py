@@ -15,6 +15,7 @@ from lmlib.exercises.exercise import (
     gradient,
     normal,
 )
+from lmlib.exercises.self_attention import slips
 
 
 def rows_sum_to_one(args: tuple[Tensor, ...], output: Tensor) -> str | None:
@@ -155,6 +156,7 @@ ATTENTION_WEIGHTS = Exercise(
             "float32, 709 in float64): subtract each row's maximum first, or use torch.softmax.",
         ),
     ),
+    slips=slips.ATTENTION_WEIGHTS,
     hints=(
         "The scores are all dot products of a query with a key: one matrix product. "
         "Which two axes of `key` must change places for the shapes to fit?",
@@ -258,6 +260,7 @@ WEIGHTED_SUM = Exercise(
             "You averaged the weights over the queries: each query has its own.",
         ),
     ),
+    slips=slips.WEIGHTED_SUM,
     hints=(
         "Row i of the output is Σⱼ weights[i, j] · value[j]: the definition of a "
         "matrix product.",
@@ -472,6 +475,7 @@ MASKED_ATTENTION_WEIGHTS = Exercise(
             "https://github.com/pytorch/pytorch/pull/42323",
         ),
     ),
+    slips=slips.MASKED_ATTENTION_WEIGHTS,
     hints=(
         "What score makes exp(score) exactly 0, whatever the other scores are? "
         "`Tensor.masked_fill` puts it in place.",
