@@ -463,7 +463,9 @@ def _diagnose(
             found.append(
                 any(gave)
                 and all(
-                    _same_outcome(seen[j], _mistaken(exercise, seed, misconception, i, j))
+                    _same_outcome(
+                        seen[j], _mistaken(exercise, seed, misconception, i, j)
+                    )
                     for j in range(len(seen))
                 )
             )

@@ -1,8 +1,8 @@
 """What can be seen of a wrong tensor when no known mistake gives it.
 
-Each function takes what came out and what is right, in double precision, and returns one
-plain sentence or None. The sentences tell no value and no size, so that they may be
-shown for hidden inputs too.
+Each function takes what came out and what is right, in double precision, and returns
+one plain sentence or None. The sentences tell no value and no size, so that they may
+be shown for hidden inputs too.
 """
 
 import itertools
@@ -63,7 +63,9 @@ def swapped_axes(got: Tensor, right: Tensor) -> str | None:
 def axes_of_size_one(got: Tensor, right: Tensor) -> str | None:
     if _alike(got.squeeze(), right.squeeze()):
         more = "many" if got.ndim > right.ndim else "few"
-        return f"The values are right, but your output has an axis of size 1 too {more}."
+        return (
+            f"The values are right, but your output has an axis of size 1 too {more}."
+        )
     if got.numel() == right.numel() and _alike(got.flatten(), right.flatten()):
         return "The values are right, but your output is of another shape: reshape it."
     return None
@@ -95,7 +97,9 @@ def an_argument(got: Tensor, right: Tensor, given: dict[str, object]) -> str | N
         if _alike(got, value):
             return f"You return `{name}` as it came."
         if value.shape == right.shape and _alike(got, right + value):
-            return f"Your output is the right one plus `{name}`: nothing is to be added."
+            return (
+                f"Your output is the right one plus `{name}`: nothing is to be added."
+            )
         if value.shape == right.shape and _alike(got, right - value):
             return f"Your output is the right one minus `{name}`."
     return None
@@ -123,7 +127,9 @@ def _named_numbers(given: dict[str, object]) -> Iterator[tuple[str, float]]:
             sizes[f"`{name}`"] = value
         elif isinstance(value, Tensor) and value.ndim:
             for axis in range(-value.ndim, 0):
-                sizes[f"(the size of axis {_axis(axis)} of `{name}`)"] = value.shape[axis]
+                sizes[f"(the size of axis {_axis(axis)} of `{name}`)"] = value.shape[
+                    axis
+                ]
     for name, size in sizes.items():
         root = math.sqrt(size)
         yield from ((f"√{name}", root), (f"1/√{name}", 1 / root))

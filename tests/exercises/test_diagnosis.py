@@ -20,7 +20,9 @@ def test_nine_in_ten_wrong_solutions_hear_their_mistake():
         if not any(word in text for word in words.split("|")):
             deaf.append(f"{number} {name}, {words}:\n{report}")
     share = 1 - len(deaf) / len(WRONG)
-    print(f"{len(WRONG) - len(deaf)} of {len(WRONG)} hear their mistake", *deaf, sep="\n")
+    print(
+        f"{len(WRONG) - len(deaf)} of {len(WRONG)} hear their mistake", *deaf, sep="\n"
+    )
     assert len(WRONG) >= 40
     assert share >= 0.9
 
@@ -52,8 +54,14 @@ X = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
         (X[:, [2, 0, 3, 1]], "another order along axis −2"),
         (X.half(), "float16"),
         (X.bfloat16(), "bfloat16"),
-        (torch.cat((X[:1], torch.randn(2, 4, 5))), "Only the first entry along axis −3"),
-        (X + torch.tensor([0, 0, 0, 0, 1.0]), "Only the last entry along axis −1 is wrong"),
+        (
+            torch.cat((X[:1], torch.randn(2, 4, 5))),
+            "Only the first entry along axis −3",
+        ),
+        (
+            X + torch.tensor([0, 0, 0, 0, 1.0]),
+            "Only the last entry along axis −1 is wrong",
+        ),
         (X + X.square() + 1, None),
     ],
 )
@@ -79,4 +87,5 @@ def test_rounding_does_not_sum_to_between_1_and_1():
         return torch.softmax(scores.half(), dim=-1).to(query.dtype)
 
     report = examine(find_exercise("3.1/attention_weights"), half_precision)
-    assert report.points == 0 and "between" not in str(report)
+    assert report.points == 0
+    assert "between" not in str(report)

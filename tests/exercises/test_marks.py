@@ -1,4 +1,4 @@
-"""The mark that is due: for what is wrong in a way of its own, and for what is right."""
+"""The mark that is due: for what is wrong in its own way, and for what is right."""
 
 import math
 from collections import OrderedDict, defaultdict

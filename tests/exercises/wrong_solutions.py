@@ -164,8 +164,19 @@ def soft(s):
     return F.softmax(s, -1)
 
 
-W, MA, MH, C = "attention_weights", "masked_attention_weights", "multi_head_attention", "cached_attention"
-S, R, SP, ME, SU = "sinusoidal_positions", "apply_rotary", "split_heads", "merge_heads", "weighted_sum"
+W, MA, MH, C = (
+    "attention_weights",
+    "masked_attention_weights",
+    "multi_head_attention",
+    "cached_attention",
+)
+S, R, SP, ME, SU = (
+    "sinusoidal_positions",
+    "apply_rotary",
+    "split_heads",
+    "merge_heads",
+    "weighted_sum",
+)
 
 WRONG = [
     (W, "after the softmax", lambda q, k: soft(q @ k.mT) / root(q)),
@@ -179,30 +190,84 @@ WRONG = [
     (W, "changed places|swapped", lambda q, k: soft(k @ q.mT / root(q))),
     (W, "backwards", lambda q, k: soft(q @ k.mT / root(q)).flip(-1)),
     (W, "times a constant|twice", weights(lambda s: 2 * soft(s))),
-    (SU, "transposed", lambda w, v: (w.mT @ v) if w.size(-1) == w.size(-2) else w @ v / v.size(-1)),
+    (
+        SU,
+        "transposed",
+        lambda w, v: (w.mT @ v) if w.size(-1) == w.size(-2) else w @ v / v.size(-1),
+    ),
     (SU, "times", lambda w, v: w @ v / math.sqrt(v.size(-1))),
     (MA, "after the softmax", lambda s, m: soft(s).masked_fill(~m, 0)),
     (MA, "mask has no effect", lambda s, m: soft(s)),
     (MA, "True means", lambda s, m: soft(s.masked_fill(m, -inf)).nan_to_num()),
-    (MA, "row", lambda s, m: (block(s, m) - block(s, m).logsumexp(-1, keepdim=True)).exp()),
+    (
+        MA,
+        "row",
+        lambda s, m: (block(s, m) - block(s, m).logsumexp(-1, keepdim=True)).exp(),
+    ),
     (SP, "swapped", splits(lambda t: t.mT.contiguous())),
     (SP, "backwards|another order", splits(lambda t: t.flip(1))),
     (SP, "another order|one place", splits(lambda t: t.roll(1, 1))),
     (ME, "other places|another order", lambda x: merged(x.mT.reshape(x.shape))),
     (ME, "backwards", lambda x: merged(x).flip(1)),
-    (MH, "left out the division", multi(lambda q, k, v, m: soft(block(q @ k.mT, m)) @ v)),
-    (MH, "not by its root", multi(lambda q, k, v, m: soft(block(q @ k.mT / q.size(-1), m)) @ v)),
-    (MH, "number of heads", multi(lambda q, k, v, m: soft(block(q @ k.mT / q.size(1) ** 0.5, m)) @ v)),
-    (MH, "over the heads", multi(lambda q, k, v, m: F.softmax(block(q @ k.mT / root(q), m), 1).nan_to_num() @ v)),
+    (
+        MH,
+        "left out the division",
+        multi(lambda q, k, v, m: soft(block(q @ k.mT, m)) @ v),
+    ),
+    (
+        MH,
+        "not by its root",
+        multi(lambda q, k, v, m: soft(block(q @ k.mT / q.size(-1), m)) @ v),
+    ),
+    (
+        MH,
+        "number of heads",
+        multi(lambda q, k, v, m: soft(block(q @ k.mT / q.size(1) ** 0.5, m)) @ v),
+    ),
+    (
+        MH,
+        "over the heads",
+        multi(
+            lambda q, k, v, m: (
+                F.softmax(block(q @ k.mT / root(q), m), 1).nan_to_num() @ v
+            )
+        ),
+    ),
     (MH, "like cards", interleaved),
-    (MH, "not projected", projected(lambda x, q, k, v, h: (heads(x @ q, h), heads(x @ k, h), heads(x, h)))),
-    (MH, "changed places", projected(lambda x, q, k, v, h: (heads(x @ k, h), heads(x @ q, h), heads(x @ v, h)))),
+    (
+        MH,
+        "not projected",
+        projected(
+            lambda x, q, k, v, h: (heads(x @ q, h), heads(x @ k, h), heads(x, h))
+        ),
+    ),
+    (
+        MH,
+        "changed places",
+        projected(
+            lambda x, q, k, v, h: (heads(x @ k, h), heads(x @ q, h), heads(x @ v, h))
+        ),
+    ),
     (MH, "added x|plus `x`", residual),
     (MH, "always causal", multi(always_causal)),
     (MH, "transposed w_output", twice_output),
-    (MH, "True means", multi(lambda q, k, v, m: att(q, k, v, None if m is None else ~m))),
-    (MH, "after the softmax", multi(lambda q, k, v, m: (soft(q @ k.mT / root(q)) * (1 if m is None else m)) @ v)),
-    (MH, "sigmoid", multi(lambda q, k, v, m: torch.sigmoid(block(q @ k.mT / root(q), m)) @ v)),
+    (
+        MH,
+        "True means",
+        multi(lambda q, k, v, m: att(q, k, v, None if m is None else ~m)),
+    ),
+    (
+        MH,
+        "after the softmax",
+        multi(
+            lambda q, k, v, m: (soft(q @ k.mT / root(q)) * (1 if m is None else m)) @ v
+        ),
+    ),
+    (
+        MH,
+        "sigmoid",
+        multi(lambda q, k, v, m: torch.sigmoid(block(q @ k.mT / root(q), m)) @ v),
+    ),
     (S, "base is 1,000", table(base=1000)),
     (S, "base is 500,000", table(base=5e5)),
     (S, "degrees", table(times=180 / math.pi)),
@@ -225,7 +290,11 @@ WRONG = [
     (C, "flipped|upper triangle", cached(cached_weights, of=lambda m: ~m)),
     (C, "number of queries", cached(cached_weights, offset=lambda q, k: q)),
     (C, "number of keys|no mask", cached(cached_weights, offset=lambda q, k: k)),
-    (C, "no mask|Without a mask|blocks nothing", lambda q, k, v: soft(q @ k.mT / root(q)) @ v),
+    (
+        C,
+        "no mask|Without a mask|blocks nothing",
+        lambda q, k, v: soft(q @ k.mT / root(q)) @ v,
+    ),
     (C, "first of the batch|Only the first entry", first_batch),
     (C, "after the softmax", cached(lambda q, k, m: soft(q @ k.mT / root(q)) * m)),
 ]

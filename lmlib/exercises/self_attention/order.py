@@ -210,9 +210,7 @@ def pairs_from_two_halves(x: Tensor, positions: Tensor) -> Tensor:
     angle = positions[:, None] * frequency
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
-    return torch.cat(
-        (first * cos - second * sin, first * sin + second * cos), dim=-1
-    )
+    return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
 
 
 def positions_ignored(x: Tensor, positions: Tensor) -> Tensor:

@@ -85,7 +85,11 @@ def _new_tokens(generator: Generator, n_new: int) -> list[Case]:
     batch, n_cached, d_k, d_v = distinct_sizes(generator, 4, low=3)
     cases = []
     # Two lengths of the cache, so that no fixed one is right; and none.
-    for cached, new in ((n_cached, n_new), (n_cached + 3, n_new), (0, n_cached + n_new)):
+    for cached, new in (
+        (n_cached, n_new),
+        (n_cached + 3, n_new),
+        (0, n_cached + n_new),
+    ):
         query = normal(generator, batch, new, d_k)
         key = normal(generator, batch, cached + new, d_k)
         value = normal(generator, batch, cached + new, d_v)

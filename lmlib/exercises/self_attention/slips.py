@@ -1,8 +1,8 @@
-"""Mistakes of section 3.1 that are recognised, made from one function by its parameters.
+"""Mistakes of section 3.1 that are recognised, made from a function by its parameters.
 
-The same slip (no division by √d_k, say) is made in three exercises. So that each of them
-names it, the exercises' answers are written here once, with a parameter for each thing
-that goes wrong. Unlike the misconceptions they are not handed in as submissions.
+The same slip (no division by √d_k, say) is made in three exercises. So that each of
+them names it, the exercises' answers are written here once, with a parameter for each
+thing that goes wrong. Unlike the misconceptions they are not handed in as submissions.
 """
 
 import math
@@ -18,7 +18,9 @@ from torch import Tensor
 from lmlib.exercises.exercise import Misconception
 
 
-def _slip(explanation: str, function: Callable[..., Any], **options: Any) -> Misconception:
+def _slip(
+    explanation: str, function: Callable[..., Any], **options: Any
+) -> Misconception:
     made = partial(function, **options)
     # Its first words, for the report on a class.
     name = "_".join(re.findall(r"\w+", explanation)[:12]).lower()
@@ -127,7 +129,10 @@ OF_WEIGHTS: tuple[tuple[str, dict[str, Any]], ...] = (
         "Your softmax runs over queries and keys together: each row has to sum to 1.",
         {"weigh": _over_everything},
     ),
-    ("You took the logarithm: log_softmax for softmax.", {"weigh": partial(F.log_softmax, dim=-1)}),
+    (
+        "You took the logarithm: log_softmax for softmax.",
+        {"weigh": partial(F.log_softmax, dim=-1)},
+    ),
     (
         "The exponentials are not divided by their sum: they have to sum to 1.",
         {"weigh": torch.exp},
@@ -213,21 +218,33 @@ def _masked(scores: Tensor, mask: Tensor, *, how: str) -> Tensor:
 
 MASKED_ATTENTION_WEIGHTS = (
     _slip("The mask has no effect.", _masked, how="no mask"),
-    _slip("Your softmax runs over the queries, not the keys.", _masked, how="over queries"),
+    _slip(
+        "Your softmax runs over the queries, not the keys.", _masked, how="over queries"
+    ),
     _slip(
         "You masked after the softmax, and kept what is blocked: True means *may "
         "attend*, and the mask belongs before the softmax.",
         _masked,
         how="inverted after",
     ),
-    _slip("You blocked with −1, which is an ordinary score: only −∞ blocks.", _masked, how="minus one"),
-    _slip("You subtracted 1 where a key is blocked: only −∞ blocks.", _masked, how="ones"),
+    _slip(
+        "You blocked with −1, which is an ordinary score: only −∞ blocks.",
+        _masked,
+        how="minus one",
+    ),
+    _slip(
+        "You subtracted 1 where a key is blocked: only −∞ blocks.", _masked, how="ones"
+    ),
     _slip("You used the first mask for all of the batch.", _masked, how="first mask"),
     _slip("You blocked with +∞: the sign is minus.", _masked, how="plus infinity"),
     _slip("The softmax is missing: these are masked scores.", _masked, how="no exp"),
     _slip("You took the logarithm: log_softmax for softmax.", _masked, how="log"),
     _slip("You computed in float16, half precision.", _masked, how="half"),
-    _slip("You blocked with −100, and allowed scores can be lower: only −∞ blocks.", _masked, how="hundred"),
+    _slip(
+        "You blocked with −100, and allowed scores can be lower: only −∞ blocks.",
+        _masked,
+        how="hundred",
+    ),
 )
 
 
@@ -278,7 +295,13 @@ def _multi_head(
     scale_of_heads: bool = False,
     **options: Any,
 ) -> Tensor:
-    w: tuple[Tensor, ...] = (w_query, w_key, w_value, torch.eye(x.shape[-1], dtype=x.dtype), w_output)
+    w: tuple[Tensor, ...] = (
+        w_query,
+        w_key,
+        w_value,
+        torch.eye(x.shape[-1], dtype=x.dtype),
+        w_output,
+    )
     if transposed == "in":
         w = (*(each.T for each in w[:3]), w[3], w_output)
     out = w_output.T if transposed == "out" else w_output
@@ -344,22 +367,80 @@ MULTI_HEAD_ATTENTION = (
         split=_reshaped,
         merge=lambda heads: heads.reshape(heads.shape[0], heads.shape[2], -1),
     ),
-    _slip("The values are not projected: they are x @ w_value.", _multi_head, use=(0, 1, 3)),
-    _slip("The keys are not projected: they are x @ w_key.", _multi_head, use=(0, 3, 2)),
-    _slip("The queries are not projected: they are x @ w_query.", _multi_head, use=(3, 1, 2)),
-    _slip("Queries and keys have changed places: w_query makes the queries.", _multi_head, use=(1, 0, 2)),
-    _slip("Keys and values have changed places: w_key makes the keys.", _multi_head, use=(0, 2, 1)),
-    _slip("The keys are made with w_query: they are x @ w_key.", _multi_head, use=(0, 0, 2)),
-    _slip("The values are made with w_query: they are x @ w_value.", _multi_head, use=(0, 1, 0)),
+    _slip(
+        "The values are not projected: they are x @ w_value.",
+        _multi_head,
+        use=(0, 1, 3),
+    ),
+    _slip(
+        "The keys are not projected: they are x @ w_key.", _multi_head, use=(0, 3, 2)
+    ),
+    _slip(
+        "The queries are not projected: they are x @ w_query.",
+        _multi_head,
+        use=(3, 1, 2),
+    ),
+    _slip(
+        "Queries and keys have changed places: w_query makes the queries.",
+        _multi_head,
+        use=(1, 0, 2),
+    ),
+    _slip(
+        "Keys and values have changed places: w_key makes the keys.",
+        _multi_head,
+        use=(0, 2, 1),
+    ),
+    _slip(
+        "The keys are made with w_query: they are x @ w_key.",
+        _multi_head,
+        use=(0, 0, 2),
+    ),
+    _slip(
+        "The values are made with w_query: they are x @ w_value.",
+        _multi_head,
+        use=(0, 1, 0),
+    ),
     _slip("All three projections use w_query.", _multi_head, use=(0, 0, 0)),
-    _slip("You added x to the output: the residual is the block's, not the layer's.", _multi_head, residual=True),
-    _slip("Your attention is always causal: only `mask` says what is blocked.", _multi_head, causal=True),
-    _slip("You blocked where the mask is True: True means *may attend*.", _multi_head, before=_inverted),
-    _slip("You masked after the softmax: it belongs before it.", _multi_head, after=True),
-    _slip("Your mask is transposed: queries are rows, keys are columns.", _multi_head, before=lambda mask: mask.transpose(-2, -1).expand(*mask.shape[:-2], mask.shape[-1], mask.shape[-1])),
-    _slip("You used the mask of the first in the batch for all of them.", _multi_head, before=lambda mask: mask[:1] if mask.ndim > 2 else mask),
-    _slip("You multiplied by the transposed w_output: it is heads @ w_output.", _multi_head, transposed="out"),
-    _slip("You multiplied by the transposed w_query, w_key, w_value: it is x @ w.", _multi_head, transposed="in"),
+    _slip(
+        "You added x to the output: the residual is the block's, not the layer's.",
+        _multi_head,
+        residual=True,
+    ),
+    _slip(
+        "Your attention is always causal: only `mask` says what is blocked.",
+        _multi_head,
+        causal=True,
+    ),
+    _slip(
+        "You blocked where the mask is True: True means *may attend*.",
+        _multi_head,
+        before=_inverted,
+    ),
+    _slip(
+        "You masked after the softmax: it belongs before it.", _multi_head, after=True
+    ),
+    _slip(
+        "Your mask is transposed: queries are rows, keys are columns.",
+        _multi_head,
+        before=lambda mask: mask.transpose(-2, -1).expand(
+            *mask.shape[:-2], mask.shape[-1], mask.shape[-1]
+        ),
+    ),
+    _slip(
+        "You used the mask of the first in the batch for all of them.",
+        _multi_head,
+        before=lambda mask: mask[:1] if mask.ndim > 2 else mask,
+    ),
+    _slip(
+        "You multiplied by the transposed w_output: it is heads @ w_output.",
+        _multi_head,
+        transposed="out",
+    ),
+    _slip(
+        "You multiplied by the transposed w_query, w_key, w_value: it is x @ w.",
+        _multi_head,
+        transposed="in",
+    ),
 )
 
 
@@ -394,16 +475,37 @@ OF_ANGLES: tuple[tuple[str, dict[str, Any]], ...] = (
         "You turned the angles from degrees to radians: they are radians already.",
         {"times": math.pi / 180},
     ),
-    ("A factor 2π too many: the angle is the position times the frequency.", {"times": 2 * math.pi}),
+    (
+        "A factor 2π too many: the angle is the position times the frequency.",
+        {"times": 2 * math.pi},
+    ),
     ("Your angles have the wrong sign.", {"times": -1.0}),
-    ("Your exponent is −4i/d, with the 2 taken twice: it is −2i/d.", {"exponent": lambda i, d: -4 * i / d}),
+    (
+        "Your exponent is −4i/d, with the 2 taken twice: it is −2i/d.",
+        {"exponent": lambda i, d: -4 * i / d},
+    ),
     ("Your exponent is −i/d: it is −2i/d.", {"exponent": lambda i, d: -i / d}),
-    ("Your frequencies grow with i: the exponent is −2i/d, with a minus.", {"exponent": lambda i, d: 2 * i / d}),
-    ("Your pairs count from 1: the first has i = 0 and frequency 1.", {"exponent": lambda i, d: -2 * (i + 1) / d}),
-    ("You spread the frequencies down to 1/10,000 exactly: −2i/d stops just before.", {"exponent": lambda i, d: -i / max(d // 2 - 1, 1)}),
-    ("All pairs have one frequency: pair i has 10000^(−2i/d).", {"exponent": lambda i, d: 0 * i}),
+    (
+        "Your frequencies grow with i: the exponent is −2i/d, with a minus.",
+        {"exponent": lambda i, d: 2 * i / d},
+    ),
+    (
+        "Your pairs count from 1: the first has i = 0 and frequency 1.",
+        {"exponent": lambda i, d: -2 * (i + 1) / d},
+    ),
+    (
+        "You spread the frequencies down to 1/10,000 exactly: −2i/d stops just before.",
+        {"exponent": lambda i, d: -i / max(d // 2 - 1, 1)},
+    ),
+    (
+        "All pairs have one frequency: pair i has 10000^(−2i/d).",
+        {"exponent": lambda i, d: 0 * i},
+    ),
     ("Your exponent is −2i, not divided by d.", {"exponent": lambda i, d: -2 * i}),
-    ("Your frequencies come in reverse: the first pair turns fastest.", {"exponent": lambda i, d: -2 * i.flip(0) / d}),
+    (
+        "Your frequencies come in reverse: the first pair turns fastest.",
+        {"exponent": lambda i, d: -2 * i.flip(0) / d},
+    ),
 )
 
 
@@ -465,19 +567,57 @@ SINUSOIDAL_POSITIONS = (
     *_of_angles(_table),
     _slip("All your features are sines: odd ones are cosines.", _table, of="sine"),
     _slip("All your features are cosines: even ones are sines.", _table, of="cosine"),
-    _slip("You put all cosines first and all sines after them: they alternate, sine first.", _table, of="blocks"),
+    _slip(
+        "You put all cosines first and all sines after them: they alternate, sine"
+        " first.",
+        _table,
+        of="blocks",
+    ),
 )
 
 APPLY_ROTARY = (
     *_of_angles(_turn),
     _slip("Sine and cosine have changed places.", _turn, how="swapped"),
-    _slip("You pair feature i with i + d/2 (GPT-NeoX), and turn backwards: neighbours form a pair.", _turn, how="halves backwards"),
-    _slip("The second member of each pair has the wrong sign: it is a·sin + b·cos.", _turn, how="sign"),
-    _slip("Only the cosines are used: (a, b) becomes (a·cos − b·sin, a·sin + b·cos).", _turn, how="cosine"),
-    _slip("The second member of each pair is made from the first one *after* it was turned: keep the old one.", _turn, how="in place"),
-    _slip("You turn neighbours, but lay the results side by side in two halves: they belong back where they were.", _turn, how="laid in halves"),
-    _slip("You mix two layouts: angles for neighbours, but rotate_half pairs feature i with i + d/2 (GPT-NeoX).", _turn, how="mixed"),
-    _slip("You mix two layouts: neighbours are turned, but the angles are laid out for halves (GPT-NeoX).", _turn, how="mixed the other way"),
+    _slip(
+        "You pair feature i with i + d/2 (GPT-NeoX), and turn backwards: "
+        "neighbours form a pair.",
+        _turn,
+        how="halves backwards",
+    ),
+    _slip(
+        "The second member of each pair has the wrong sign: it is a·sin + b·cos.",
+        _turn,
+        how="sign",
+    ),
+    _slip(
+        "Only the cosines are used: (a, b) becomes (a·cos − b·sin, a·sin + b·cos).",
+        _turn,
+        how="cosine",
+    ),
+    _slip(
+        "The second member of each pair is made from the first one *after* it was"
+        " turned: keep the old one.",
+        _turn,
+        how="in place",
+    ),
+    _slip(
+        "You turn neighbours, but lay the results side by side in two halves: "
+        "they belong back where they were.",
+        _turn,
+        how="laid in halves",
+    ),
+    _slip(
+        "You mix two layouts: angles for neighbours, but rotate_half pairs "
+        "feature i with i + d/2 (GPT-NeoX).",
+        _turn,
+        how="mixed",
+    ),
+    _slip(
+        "You mix two layouts: neighbours are turned, but the angles are laid out "
+        "for halves (GPT-NeoX).",
+        _turn,
+        how="mixed the other way",
+    ),
 )
 
 
@@ -509,11 +649,36 @@ def _cached(
 
 CACHED_ATTENTION = (
     *_of_weights(_cached),
-    _slip("Your mask is flipped: it blocks the past and leaves the future.", _cached, flipped=True),
-    _slip("Your diagonal is the number of queries: it is n_key − n_query.", _cached, diagonal=lambda n_query, n_key: n_query),
-    _slip("Your diagonal is the number of keys, which blocks nothing: it is n_key − n_query.", _cached, diagonal=lambda n_query, n_key: n_key),
-    _slip("Your diagonal has the wrong sign: it is n_key − n_query.", _cached, diagonal=lambda n_query, n_key: n_query - n_key),
-    _slip("There is no mask: queries see the positions after them.", _cached, no_mask=True),
-    _slip("You computed the first of the batch alone, and gave it to all.", _cached, first_batch=True),
-    _slip("You masked after the softmax: it belongs before it.", _cached, late_mask=True),
+    _slip(
+        "Your mask is flipped: it blocks the past and leaves the future.",
+        _cached,
+        flipped=True,
+    ),
+    _slip(
+        "Your diagonal is the number of queries: it is n_key − n_query.",
+        _cached,
+        diagonal=lambda n_query, n_key: n_query,
+    ),
+    _slip(
+        "Your diagonal is the number of keys, which blocks nothing: it is n_key −"
+        " n_query.",
+        _cached,
+        diagonal=lambda n_query, n_key: n_key,
+    ),
+    _slip(
+        "Your diagonal has the wrong sign: it is n_key − n_query.",
+        _cached,
+        diagonal=lambda n_query, n_key: n_query - n_key,
+    ),
+    _slip(
+        "There is no mask: queries see the positions after them.", _cached, no_mask=True
+    ),
+    _slip(
+        "You computed the first of the batch alone, and gave it to all.",
+        _cached,
+        first_batch=True,
+    ),
+    _slip(
+        "You masked after the softmax: it belongs before it.", _cached, late_mask=True
+    ),
 )

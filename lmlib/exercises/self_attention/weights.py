@@ -153,7 +153,8 @@ ATTENTION_WEIGHTS = Exercise(
         Misconception(
             naive_exponential,
             "You took exp of the scores as they are, which overflows (beyond 88 in "
-            "float32, 709 in float64): subtract each row's maximum first, or use torch.softmax.",
+            "float32, 709 in float64): subtract each row's maximum first, or use "
+            "torch.softmax.",
         ),
     ),
     slips=slips.ATTENTION_WEIGHTS,
@@ -402,9 +403,7 @@ MASKED_ATTENTION_WEIGHTS = Exercise(
         Part("masks that broadcast: causal, padding", 1, _broadcast_masks),
         Part("a query with every key blocked", 1, _nothing_left),
         Part("very low scores, and scores of 0", 1, _extreme_scores),
-        Part(
-            "the gradient, when keys are blocked", 1, _some_or_nothing_left, gradient
-        ),
+        Part("the gradient, when keys are blocked", 1, _some_or_nothing_left, gradient),
     ),
     misconceptions=(
         Misconception(
