@@ -48,7 +48,7 @@ def entries() -> dict[str, Entry]:
                     e.minutes,
                     e.points,
                     e.hints,
-                    {m.name: m.explanation for m in e.misconceptions},
+                    {m.name: m.explanation for m in e.known_mistakes},
                 )
                 for e in EXERCISES.values()
             }

@@ -21,25 +21,28 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lmlib.exercises.diagnosis import describe
 from lmlib.exercises.exercise import (
+    ABSOLUTE,
+    RELATIVE,
     Case,
     Exercise,
     Function,
     Misconception,
     Part,
     call,
+    plain_number,
 )
 from lmlib.exercises.registry import find_exercise
 
-# (relative, absolute). The reference runs in double precision, so this is the room for
-# the student's rounding alone: a few hundred times the unit roundoff (6e-8, 1e-16) for
-# sums of at most some dozen terms of order 1, and far below what any mistake changes.
-TOLERANCE = {torch.float32: (1e-4, 1e-5), torch.float64: (1e-8, 1e-10)}
-
 NOT_WRITTEN = "Not written yet."
+NO_VALUE = (
+    "The error is raised, which counts as soon as one value of the function is right."
+)
 
 
 # -- Trying a function ----------------------------------------------------------------
@@ -72,6 +75,7 @@ class PartResult:
     part: Part
     failure: Failure | None = None
     misconception: Misconception | None = None
+    seen: str = ""  # what can be seen of the output where no known mistake gives it
 
     @property
     def points(self) -> int:
@@ -116,7 +120,9 @@ class Report:
             explanation = result.misconception.explanation
             if result.misconception.seen:
                 explanation += f" (Real code did this: {result.misconception.seen})"
-        if explanation in told:
+        elif result.seen:
+            explanation = f"{explanation} {result.seen}"
+        if explanation in told and (result.misconception or result.seen):
             return ["The same mistake."]
         told.add(explanation)
         lines = textwrap.wrap(
@@ -144,12 +150,24 @@ def examine(exercise: Exercise, function: Function, *, hidden: bool = False) -> 
     if any(failures):
         outcomes = [[outcome for outcome, _ in row] for row in tried]
         diagnoses = _diagnose(exercise, seed, outcomes, failures)
-    results = (
-        PartResult(part, failure, diagnosis)
-        for (part, _), failure, diagnosis in zip(
-            parts, failures, diagnoses, strict=True
-        )
+    a_value_is_right = any(
+        failure is None
+        for (part, _), row in zip(parts, tried, strict=True)
+        if not part.needs_a_value
+        for _, failure in row
     )
+    if not a_value_is_right:
+        failures = [
+            failure or Failure(parts[i][1][0], tried[i][0][0], NO_VALUE)
+            for i, failure in enumerate(failures)
+        ]
+    results = []
+    for i, (part, cases) in enumerate(parts):
+        failure, seen = failures[i], ""
+        if failure is not None and diagnoses[i] is None and exercise.reveal:
+            j = next(j for j, case in enumerate(cases) if case is failure.case)
+            seen = _seen(part, failure, _right(exercise, seed, i, j)[1], exercise)
+        results.append(PartResult(part, failure, diagnoses[i], seen))
     return Report(exercise, tuple(results), hidden)
 
 
@@ -170,7 +188,7 @@ def check(name: str, answer: Any, *, hidden: bool = False) -> float:
         KeyError: there is no exercise of that name.
     """
     exercise = find_exercise(name)
-    if type(answer) is dict:
+    if isinstance(answer, dict):
         report = examine(exercise, lambda: answer, hidden=hidden)
     elif not callable(answer):
         kind = "nothing" if answer is None else _kind(answer)
@@ -224,9 +242,29 @@ def _seed(name: str, hidden: bool) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _parts(exercise: Exercise, seed: int) -> Sequence[tuple[Part, Sequence[Case]]]:
-    """The parts of an exercise, each with its inputs."""
+    """The parts of an exercise, each with its inputs.
+
+    No hidden case equals a visible one, whose answer can be remembered.
+    """
+    first = _seed(exercise.name, hidden=False)
+    visible = [] if seed == first else _inputs(_parts(exercise, first))
     generator = torch.Generator().manual_seed(seed)
-    return [(part, part.cases(generator)) for part in exercise.parts]
+    drawn = []
+    for part in exercise.parts:
+        for _ in range(MAX_DRAWS):
+            cases = part.cases(generator)
+            inputs = _inputs([(part, cases)])
+            if not any(_same(one, other) for one in inputs for other in visible):
+                break
+        drawn.append((part, cases))
+    return drawn
+
+
+MAX_DRAWS = 100  # a part whose inputs are always the same is found by the tests
+
+
+def _inputs(parts: Sequence[tuple[Part, Sequence[Case]]]) -> list[tuple[Any, ...]]:
+    return [case.args for _, cases in parts for case in cases if not case.only]
 
 
 @functools.lru_cache(maxsize=2048)
@@ -238,15 +276,13 @@ def _right(exercise: Exercise, seed: int, i: int, j: int) -> tuple[Any, Any]:
     return expected, precise
 
 
-@functools.lru_cache(maxsize=2048)
+@functools.lru_cache(maxsize=16384)
 def _mistaken(
-    exercise: Exercise, seed: int, misconception: Misconception
-) -> list[list[Outcome]]:
-    """What a mistake gives, for each part and case."""
-    return [
-        [_observe(part, misconception.implementation, case.args) for case in cases]
-        for part, cases in _parts(exercise, seed)
-    ]
+    exercise: Exercise, seed: int, misconception: Misconception, i: int, j: int
+) -> Outcome:
+    """What a mistake gives in part i, case j."""
+    part, cases = _parts(exercise, seed)[i]
+    return _observe(part, misconception.implementation, cases[j].args)
 
 
 def prepare(exercise: Exercise) -> None:
@@ -255,8 +291,8 @@ def prepare(exercise: Exercise) -> None:
     for i, (_, cases) in enumerate(_parts(exercise, seed)):
         for j in range(len(cases)):
             _right(exercise, seed, i, j)
-    for misconception in exercise.misconceptions:
-        _mistaken(exercise, seed, misconception)
+            for misconception in exercise.misconceptions:
+                _mistaken(exercise, seed, misconception, i, j)
 
 
 # -- Comparing ------------------------------------------------------------------------
@@ -292,7 +328,7 @@ def _try(
         says, detail = _describe_error(outcome.error)
         return outcome, Failure(case, outcome, says, detail)
     expected, precise = _right(exercise, seed, i, j)
-    wrong = _difference(outcome.value, expected, precise)
+    wrong = _difference(outcome.value, expected, precise, part.absolute)
     if wrong is not None:
         says, detail = wrong
         violated = _violated(exercise, part, case, outcome.value)
@@ -308,11 +344,26 @@ def _try(
     return outcome, None
 
 
+def _seen(part: Part, failure: Failure, right: Any, exercise: Exercise) -> str:
+    value = failure.outcome.value
+    if type(value) is not Tensor or type(right) is not Tensor:
+        return ""
+    if not _has_values(value) or value.is_complex():
+        return ""
+    names = inspect.signature(exercise.reference).parameters
+    given = dict(zip(names, failure.case.args, strict=False))
+    return describe(value, right, given if part.observe is call else {}) or ""
+
+
 def _violated(exercise: Exercise, part: Part, case: Case, value: Any) -> list[str]:
     """The properties that a value lacks; gradients and errors have no properties."""
     if part.observe is not call or type(value) is not Tensor:
         return []
-    found = (lacks(case.args, value) for lacks in exercise.properties)
+    if not _has_values(value) or not value.is_floating_point():
+        return []
+    # In double precision, for a property must not stumble over unlike dtypes.
+    args, value = _in_double(case.args), value.detach().double()
+    found = (lacks(args, value) for lacks in exercise.properties)
     return [words for words in found if words]
 
 
@@ -329,13 +380,17 @@ def _describe_error(error: Exception) -> tuple[str, str]:
     return f"Raises {type(error).__name__}{where}.", str(error)[:300]
 
 
-def _difference(got: Any, expected: Any, precise: Any) -> tuple[str, str] | None:
+def _difference(
+    got: Any, expected: Any, precise: Any, absolute: float
+) -> tuple[str, str] | None:
     """What is wrong with `got`, in words that show no value, and in detail."""
     if got is None:
         return "Returns None: is there a return statement?", ""
     if isinstance(expected, Tensor):
         if type(got) is not Tensor:
             return f"Returns {_kind(got)} where a torch tensor is expected.", ""
+        if not _has_values(got):
+            return "Returns a tensor that is sparse, nested, quantized or empty.", ""
         if got.shape != expected.shape:
             return (
                 "The shape is wrong.",
@@ -350,9 +405,10 @@ def _difference(got: Any, expected: Any, precise: Any) -> tuple[str, str] | None
             return "The output has values that are NaN or infinite.", _pair(
                 got, expected
             )
-        if not _close(got.detach(), precise):
+        if not _close(got.detach(), precise, absolute):
             return "The values are wrong.", _pair(got, expected)
         return None
+    got = plain_number(got)
     if isinstance(expected, str) or isinstance(got, str):
         same = type(got) is type(expected) and got == expected
     else:
@@ -363,12 +419,20 @@ def _difference(got: Any, expected: Any, precise: Any) -> tuple[str, str] | None
     return None
 
 
-def _close(got: Tensor, expected: Tensor) -> bool:
+def _has_values(tensor: Tensor) -> bool:
+    """Whether it can be compared: not sparse, nested, quantized, on no device."""
+    strided = tensor.layout == torch.strided and not tensor.is_nested
+    return strided and not tensor.is_quantized and not tensor.is_meta
+
+
+def _close(got: Tensor, expected: Tensor, absolute: float = ABSOLUTE) -> bool:
     if got.dtype == expected.dtype and torch.equal(got, expected):
         return True
     if not got.is_floating_point():
         return torch.equal(got, expected.to(got.dtype))
-    relative, absolute = TOLERANCE.get(got.dtype, (1e-2, 1e-2))
+    relative = RELATIVE
+    if got.dtype not in (torch.float32, torch.float64):
+        relative = absolute = 1e-2
     got, expected = got.double(), expected.double()
     # torch.allclose takes four times as long; it is asked if something is not finite.
     error = (got - expected).abs()
@@ -388,21 +452,32 @@ def _diagnose(
     """For each failed part, the misconception that gives the student's outputs.
 
     A misconception must agree on every case of the part, and give a value at least
-    once. Of several, the one that agrees on the most parts is taken.
+    once. Of several, the one that agrees on the most parts is taken. The slips, which
+    are many, are tried if no misconception explains all that failed.
     """
-    agreement: list[tuple[Misconception, list[bool]]] = []
-    for misconception in exercise.misconceptions:
-        agrees = [
-            any(outcome.error is None for outcome in wrong)
-            and all(map(_same_outcome, seen, wrong))
-            for seen, wrong in zip(
-                outcomes, _mistaken(exercise, seed, misconception), strict=True
+
+    def agrees(misconception: Misconception) -> list[bool]:
+        found = []
+        for i, seen in enumerate(outcomes):
+            gave = [outcome.error is None for outcome in seen]
+            found.append(
+                any(gave)
+                and all(
+                    _same_outcome(
+                        seen[j], _mistaken(exercise, seed, misconception, i, j)
+                    )
+                    for j in range(len(seen))
+                )
             )
-        ]
-        agreement.append((misconception, agrees))
+        return found
+
+    agreement = [(m, agrees(m)) for m in exercise.misconceptions]
+    failed = [i for i, failure in enumerate(failures) if failure]
+    if not any(all(agreed[i] for i in failed) for _, agreed in agreement):
+        agreement += [(m, agrees(m)) for m in exercise.slips]
     agreement.sort(key=lambda pair: -sum(pair[1]))  # stable: first come, first named
     return [
-        next((m for m, agrees in agreement if failure and agrees[i]), None)
+        next((m for m, agreed in agreement if failure and agreed[i]), None)
         for i, failure in enumerate(failures)
     ]
 
@@ -416,6 +491,8 @@ def _same_outcome(one: Outcome, other: Outcome) -> bool:
 def _same(one: Any, other: Any) -> bool:
     """Whether two values are of one kind and equal, tensors to rounding."""
     if type(one) is Tensor and type(other) is Tensor:
+        if not (_has_values(one) and _has_values(other)):
+            return False
         alike = one.shape == other.shape and one.dtype == other.dtype
         return alike and _close(one.detach(), other.detach())
     if isinstance(one, tuple) and isinstance(other, tuple):
@@ -449,7 +526,14 @@ def _brief(value: Any) -> str:
 
 def _pair(got: Tensor, expected: Tensor) -> str:
     if expected.numel() > 12:
-        return ""
+        gap = (got.detach().double() - expected.double()).abs()
+        worst = np.unravel_index(int(gap.nan_to_num(math.inf).argmax()), gap.shape)
+        place = ", ".join(str(int(i)) for i in worst)
+        here = tuple(worst)
+        return (
+            f"Farthest off at [{place}]: expected {float(expected[here]):.4g}, got "
+            f"{float(got[here]):.4g}"
+        )
     return f"Expected {_values(expected)}\ngot      {_values(got.detach())}"
 
 

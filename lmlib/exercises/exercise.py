@@ -9,17 +9,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 Function = Callable[..., Any]
 
+# The room for rounding. The reference runs in double precision; students' constants
+# (√d_k, frequencies) are often of float32, in the best-known implementations too, so
+# float64 answers are judged like those of float32: a hundred times the unit roundoff
+# of 6e-8, for sums of some dozen terms of order 1, and far below what a mistake does.
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+
 
 @dataclass(frozen=True)
 class Case:
-    """One call of the student's function, and what it tries, in a few words."""
+    """One call of the student's function, and what it tries, in a few words.
+
+    `only` says that there is no other input of this kind, such as n = 0: it may be
+    the same in the hidden tests. Other hidden cases are drawn until they are not.
+    """
 
     args: tuple[Any, ...]
     says: str
+    only: bool = False
 
 
 def call(function: Function, args: tuple[Any, ...]) -> Any:
@@ -36,12 +48,24 @@ class Part:
         points: earned together or not at all.
         cases: draws the inputs from a seeded generator, the smallest first.
         observe: what is compared: the value, a gradient, the type of an error …
+        absolute: the absolute error that is allowed beside a relative one.
+        beside_a_value: whether it counts only if the function gives a right value in
+            another part. None: yes where errors are observed, for a function that
+            always raises ValueError has not noticed anything.
     """
 
     name: str
     points: int
     cases: Callable[[torch.Generator], Sequence[Case]]
     observe: Callable[[Function, tuple[Any, ...]], Any] = call
+    absolute: float = ABSOLUTE
+    beside_a_value: bool | None = None
+
+    @property
+    def needs_a_value(self) -> bool:
+        if self.beside_a_value is None:
+            return self.observe is error_type
+        return self.beside_a_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +100,7 @@ class Exercise:
         reference: the right answer; its values are computed in double precision.
         parts: which sum up to the exercise's points.
         misconceptions: at least five.
+        slips: mistakes that are recognised like these, and not handed in by the tests.
         properties: each takes (args, output) of a call and returns what the output
             violates ("the rows must sum to 1, …") or None. Used for explaining only.
         hints: open one after the other.
@@ -91,11 +116,16 @@ class Exercise:
     misconceptions: tuple[Misconception, ...]
     properties: tuple[Callable[[tuple[Any, ...], Any], str | None], ...] = ()
     hints: tuple[str, ...] = field(default=())
+    slips: tuple[Misconception, ...] = field(default=())
     reveal: bool = True
 
     @property
     def points(self) -> int:
         return sum(part.points for part in self.parts)
+
+    @property
+    def known_mistakes(self) -> tuple[Misconception, ...]:
+        return self.misconceptions + self.slips
 
     @property
     def short_name(self) -> str:
@@ -115,14 +145,32 @@ def normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
 
 
 def error_type(function: Function, args: tuple[Any, ...]) -> str:
-    """For `Part.observe`: the name of the exception that a call raises."""
+    """For `Part.observe`: the name of the exception that a call raises.
+
+    That of the built-in one that it derives from: a subclass of ValueError, of the
+    student's own, is a ValueError.
+    """
     try:
         function(*args)
     except NotImplementedError:
         raise
     except Exception as error:
-        return type(error).__name__
+        return built_in_type(error).__name__
     return "no error"
+
+
+def plain_number(value: Any) -> Any:
+    """A number of numpy's or torch's as Python's own; anything else as it is."""
+    if isinstance(value, np.generic | np.ndarray) and value.size == 1:
+        return value.item()
+    if type(value) is torch.Tensor and value.layout == torch.strided:
+        return value.item() if value.numel() == 1 else value
+    return value
+
+
+def built_in_type(error: BaseException) -> type:
+    """The first class of Python's own that an exception is of."""
+    return next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
 
 
 def gradient(function: Function, args: tuple[Any, ...]) -> Any:

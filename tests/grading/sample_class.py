@@ -185,13 +185,13 @@ MARKS = {
     "blank": [0] * 10,
     "first-three": [4, 2, 5, 0, 0, 0, 0, 0, 0, 0],
     "all-but-positions": [4, 2, 5, 3, 2, 5, 0, 0, 3, 4],
-    # A ValueError where one is due is worth a point whatever else is wrong, and three
+    # A ValueError where one is due is worth nothing without one right value, and three
     # of the four readings of the plot are right.
-    "classic-mistakes": [0, 0, 0, 1, 0, 0, 1, 0, 0, 3],
+    "classic-mistakes": [0, 0, 0, 0, 0, 0, 0, 0, 0, 3],
     # masked_fill stops the NaN on its way back, so the gradient earns its point.
     "subtle-mistakes": [2, 1, 4, 2, 2, 3, 2, 3, 1, 2],
-    # Raising ValueError for everything is what the third part asks.
-    "errors-everywhere": [0, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+    # Raising ValueError for everything is no answer to the part that asks for one.
+    "errors-everywhere": [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     "changes-its-input": [4, 2, 0, 3, 2, 5, 3, 0, 3, 4],
     "warns": FULL,
     "own-tests-only": [0] * 10,

@@ -15,6 +15,7 @@ from lmlib.exercises.exercise import (
     error_type,
     normal,
 )
+from lmlib.exercises.self_attention import slips
 
 # -- split_heads ----------------------------------------------------------------------
 
@@ -73,7 +74,11 @@ def _splits(generator: Generator) -> list[Case]:
 
 
 def _no_split(generator: Generator) -> list[Case]:
-    return [Case((normal(generator, 2, 3, 10), 4), "d_model = 10, n_heads = 4")]
+    n_heads, width = distinct_sizes(generator, 2, low=3)
+    rest = int(torch.randint(1, n_heads, (1,), generator=generator))
+    d_model = n_heads * width + rest
+    x = normal(generator, 2, 3, d_model)
+    return [Case((x, n_heads), f"d_model = {d_model}, n_heads = {n_heads}")]
 
 
 SPLIT_HEADS = Exercise(
@@ -379,8 +384,9 @@ def _layer(
 
 
 def _two_heads(generator: Generator) -> list[Case]:
-    layer = _layer(generator, batch=1, n=3, n_heads=2, d_head=2)
-    return [Case((*layer, 2), "x (1, 3, 4), n_heads = 2, no mask")]
+    # Three sizes and all their products unlike, and √d_model unlike d_head.
+    layer = _layer(generator, batch=1, n=4, n_heads=2, d_head=3)
+    return [Case((*layer, 2), "x (1, 4, 6), n_heads = 2, no mask")]
 
 
 def _any_heads(generator: Generator) -> list[Case]:
@@ -451,6 +457,7 @@ MULTI_HEAD_ATTENTION = Exercise(
             "You summed up the keys: what is summed are the values, x @ w_value.",
         ),
     ),
+    slips=slips.MULTI_HEAD_ATTENTION,
     hints=(
         "You have written all the parts: three projections, `split_heads` on each, "
         "weights, weighted sum, `merge_heads`, one more projection.",

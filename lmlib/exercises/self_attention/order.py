@@ -15,6 +15,11 @@ from lmlib.exercises.exercise import (
     error_type,
     normal,
 )
+from lmlib.exercises.self_attention import slips
+
+# An angle of 200 in float32, as most code computes it, is known to some 1e-5, and so
+# are its sine and cosine.
+OF_LARGE_ANGLES = 1e-4
 
 # -- sinusoidal_positions -------------------------------------------------------------
 
@@ -99,19 +104,22 @@ def odd_width_cut_off(n: int, d_model: int) -> Tensor:
 
 
 def _first_rows(generator: Generator) -> list[Case]:
-    return [Case((3, 4), "n = 3, d_model = 4")]
+    n, half = distinct_sizes(generator, 2, low=3)
+    return [Case((n, 2 * half), f"n = {n}, d_model = {2 * half}")]
 
 
 def _tables(generator: Generator) -> list[Case]:
-    n, half = distinct_sizes(generator, 2, low=5)
+    n, half = distinct_sizes(generator, 2, low=7)
+    long = int(torch.randint(200, 230, (1,), generator=generator))
     return [
         Case((n, 2 * half), f"n = {n}, d_model = {2 * half}"),
-        Case((200 + n, 64), f"n = {200 + n}, d_model = 64"),
+        Case((long, 64), f"n = {long}, d_model = 64"),
     ]
 
 
 def _odd_width(generator: Generator) -> list[Case]:
-    return [Case((4, 7), "n = 4, d_model = 7")]
+    n, half = distinct_sizes(generator, 2, low=3)
+    return [Case((n, 2 * half + 1), f"n = {n}, d_model = {2 * half + 1}")]
 
 
 SINUSOIDAL_POSITIONS = Exercise(
@@ -121,8 +129,8 @@ SINUSOIDAL_POSITIONS = Exercise(
     minutes=20,
     reference=reference_sinusoidal,
     parts=(
-        Part("three positions of four features", 1, _first_rows),
-        Part("any size", 1, _tables),
+        Part("a few positions", 1, _first_rows),
+        Part("any size", 1, _tables, absolute=OF_LARGE_ANGLES),
         Part("an odd d_model: ValueError", 1, _odd_width, error_type),
     ),
     misconceptions=(
@@ -169,6 +177,7 @@ SINUSOIDAL_POSITIONS = Exercise(
             "With an odd d_model the last sine has no cosine: raise a ValueError.",
         ),
     ),
+    slips=slips.SINUSOIDAL_POSITIONS,
     hints=(
         "Make the frequencies first, a vector of d_model / 2 numbers. Then all angles "
         "are one outer product with the positions.",
@@ -201,9 +210,7 @@ def pairs_from_two_halves(x: Tensor, positions: Tensor) -> Tensor:
     angle = positions[:, None] * frequency
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
-    return torch.cat(
-        (first * cos - second * sin, first * sin + second * cos), dim=-1
-    )
+    return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
 
 
 def positions_ignored(x: Tensor, positions: Tensor) -> Tensor:
@@ -273,6 +280,8 @@ def _later_positions(generator: Generator) -> list[Case]:
     start = int(torch.randint(20, 100, (1,), generator=generator))
     x = normal(generator, n, 2 * half)
     shuffled = torch.randperm(n, generator=generator) + start
+    if shuffled[0] < shuffled[-1]:  # or it might be in order by chance
+        shuffled = shuffled.flip(0)
     says = f"x {tuple(x.shape)}, positions "
     return [
         Case((x, torch.arange(start, start + n)), f"{says}{start} to {start + n - 1}"),
@@ -298,7 +307,12 @@ APPLY_ROTARY = Exercise(
     parts=(
         Part("the first two positions", 1, _start_of_sequence),
         Part("any leading axes", 2, _any_rotation),
-        Part("positions that do not start at 0", 2, _later_positions),
+        Part(
+            "positions that do not start at 0",
+            2,
+            _later_positions,
+            absolute=OF_LARGE_ANGLES,
+        ),
     ),
     properties=(keeps_lengths,),
     misconceptions=(
@@ -339,6 +353,7 @@ APPLY_ROTARY = Exercise(
             "features instead, and add nothing.",
         ),
     ),
+    slips=slips.APPLY_ROTARY,
     hints=(
         "The angles are those of the sinusoidal table: an outer product of `positions` "
         "and the frequencies 10000^(−2i/d).",

@@ -16,7 +16,9 @@ from lmlib.exercises.exercise import (
     Part,
     distinct_sizes,
     normal,
+    plain_number,
 )
+from lmlib.exercises.self_attention import slips
 
 # -- cached_attention: find the bug ---------------------------------------------------
 
@@ -81,13 +83,21 @@ def cache_thrown_away(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 def _new_tokens(generator: Generator, n_new: int) -> list[Case]:
     batch, n_cached, d_k, d_v = distinct_sizes(generator, 4, low=3)
-    n_key = n_cached + n_new
-    key, value = normal(generator, batch, n_key, d_k), normal(generator, batch, n_key, d_v)
-    new, whole = normal(generator, batch, n_new, d_k), normal(generator, batch, n_key, d_k)
-    return [
-        Case((new, key, value), f"{n_new} new after {n_cached} cached positions"),
-        Case((whole, key, value), f"{n_key} positions, no cache"),
-    ]
+    cases = []
+    # Two lengths of the cache, so that no fixed one is right; and none.
+    for cached, new in (
+        (n_cached, n_new),
+        (n_cached + 3, n_new),
+        (0, n_cached + n_new),
+    ):
+        query = normal(generator, batch, new, d_k)
+        key = normal(generator, batch, cached + new, d_k)
+        value = normal(generator, batch, cached + new, d_v)
+        says = f"{new} new after {cached} cached positions"
+        if not cached:
+            says = f"{new} positions, no cache"
+        cases.append(Case((query, key, value), says))
+    return cases
 
 
 def _one_new(generator: Generator) -> list[Case]:
@@ -141,6 +151,7 @@ CACHED_ATTENTION = Exercise(
             "forgotten everything before them.",
         ),
     ),
+    slips=slips.CACHED_ATTENTION,
     hints=(
         "Write the mask down for 2 queries and 5 keys. At which positions of the "
         "sequence do the two queries stand?",
@@ -179,7 +190,7 @@ def _answer(key: str) -> Callable[[Function, tuple[Any, ...]], Any]:
     """For `Part.observe`: one answer, numbers to two decimals."""
 
     def observe(function: Function, args: tuple[Any, ...]) -> Any:
-        given = function().get(key)
+        given = plain_number(function().get(key))
         number = isinstance(given, (int, float)) and not isinstance(given, bool)
         return round(float(given), 2) if number else given
 
@@ -187,7 +198,7 @@ def _answer(key: str) -> Callable[[Function, tuple[Any, ...]], Any]:
 
 
 def _no_inputs(generator: Generator) -> list[Case]:
-    return [Case((), "what the plot shows")]
+    return [Case((), "what the plot shows", only=True)]
 
 
 READ_THE_PLOT = Exercise(

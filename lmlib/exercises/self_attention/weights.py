@@ -15,11 +15,12 @@ from lmlib.exercises.exercise import (
     gradient,
     normal,
 )
+from lmlib.exercises.self_attention import slips
 
 
 def rows_sum_to_one(args: tuple[Tensor, ...], output: Tensor) -> str | None:
     sums = output.sum(dim=-1)
-    if sums.numel() and not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+    if sums.numel() and not torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
         return (
             "Each row of weights must sum to 1 over the keys; yours sum to between "
             f"{sums.min():.3g} and {sums.max():.3g}."
@@ -152,9 +153,11 @@ ATTENTION_WEIGHTS = Exercise(
         Misconception(
             naive_exponential,
             "You took exp of the scores as they are, which overflows (beyond 88 in "
-            "float32, 709 in float64): subtract each row's maximum first, or use torch.softmax.",
+            "float32, 709 in float64): subtract each row's maximum first, or use "
+            "torch.softmax.",
         ),
     ),
+    slips=slips.ATTENTION_WEIGHTS,
     hints=(
         "The scores are all dot products of a query with a key: one matrix product. "
         "Which two axes of `key` must change places for the shapes to fit?",
@@ -258,6 +261,7 @@ WEIGHTED_SUM = Exercise(
             "You averaged the weights over the queries: each query has its own.",
         ),
     ),
+    slips=slips.WEIGHTED_SUM,
     hints=(
         "Row i of the output is Σⱼ weights[i, j] · value[j]: the definition of a "
         "matrix product.",
@@ -296,6 +300,28 @@ def minus_a_billion(scores: Tensor, mask: Tensor) -> Tensor:
 def minus_ten_thousand(scores: Tensor, mask: Tensor) -> Tensor:
     weights = torch.softmax(scores.masked_fill(~mask, -1e4), dim=-1)
     return weights * mask.any(dim=-1, keepdim=True)
+
+
+def half_the_minimum(scores: Tensor, mask: Tensor) -> Tensor:
+    lowest = torch.finfo(scores.dtype).min / 2
+    weights = torch.softmax(scores.masked_fill(~mask, lowest), dim=-1)
+    return weights * mask.any(dim=-1, keepdim=True)
+
+
+def zeros_taken_for_blocked(scores: Tensor, mask: Tensor) -> Tensor:
+    masked = scores * mask
+    weights = torch.softmax(masked.masked_fill(masked == 0, -1e30), dim=-1)
+    return weights * mask.any(dim=-1, keepdim=True)
+
+
+def renormalised_after_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    weights = torch.softmax(scores, dim=-1) * mask
+    return weights / weights.sum(dim=-1, keepdim=True)
+
+
+def renormalised_with_epsilon(scores: Tensor, mask: Tensor) -> Tensor:
+    weights = torch.softmax(scores, dim=-1) * mask
+    return weights / (weights.sum(dim=-1, keepdim=True) + 1e-9)
 
 
 def nan_replaced_afterwards(scores: Tensor, mask: Tensor) -> Tensor:
@@ -337,11 +363,33 @@ def _nothing_left(generator: Generator) -> list[Case]:
     return [Case((scores, mask), "scores (2, 3, 4), two rows with every key blocked")]
 
 
+def _some_or_nothing_left(generator: Generator) -> list[Case]:
+    scores = normal(generator, 3, 5)
+    mask = torch.rand(3, 5, generator=generator) < 0.5
+    mask[:, 0] = True
+    mask[0, 1] = False
+    partly = Case((scores, mask), "scores (3, 5), in no row every key blocked")
+    return [*_nothing_left(generator), partly]
+
+
 def _extreme_scores(generator: Generator) -> list[Case]:
-    scores = -3e4 + 10 * normal(generator, 3, 5)
     mask = torch.ones(3, 5, dtype=torch.bool)
     mask[:, 3:] = False
-    return [Case((scores, mask), "scores near −30,000, the last two keys blocked")]
+    low = -3e4 + 10 * normal(generator, 3, 5)
+    # Allowed ones whose exponentials are 0 beside those of the blocked ones.
+    apart = torch.where(mask, -100.0, 100.0) + normal(generator, 3, 5)
+    zero = normal(generator, 3, 5)
+    zero[:, int(torch.randint(0, 3, (1,), generator=generator))] = 0.0
+    lowest = normal(generator, 3, 5)
+    row = int(torch.randint(0, 3, (1,), generator=generator))
+    lowest[row] = 0.75 * torch.finfo(torch.float32).min
+    blocked = "the last two keys blocked"
+    return [
+        Case((low, mask), f"scores near −30,000, {blocked}"),
+        Case((apart, mask), f"scores near −100, and near 100 where blocked, {blocked}"),
+        Case((zero, mask), f"a score of exactly 0 in each row, {blocked}"),
+        Case((lowest, mask), f"a row of scores of −2.55e38, {blocked}"),
+    ]
 
 
 MASKED_ATTENTION_WEIGHTS = Exercise(
@@ -354,8 +402,8 @@ MASKED_ATTENTION_WEIGHTS = Exercise(
         Part("one mask", 1, _one_mask),
         Part("masks that broadcast: causal, padding", 1, _broadcast_masks),
         Part("a query with every key blocked", 1, _nothing_left),
-        Part("scores of minus thirty thousand", 1, _extreme_scores),
-        Part("the gradient, when every key is blocked", 1, _nothing_left, gradient),
+        Part("very low scores, and scores of 0", 1, _extreme_scores),
+        Part("the gradient, when keys are blocked", 1, _some_or_nothing_left, gradient),
     ),
     misconceptions=(
         Misconception(
@@ -393,8 +441,30 @@ MASKED_ATTENTION_WEIGHTS = Exercise(
         ),
         Misconception(
             minus_ten_thousand,
-            "You blocked with −10,000, but a score that is allowed can be lower than "
-            "that: only −∞ is below every score.",
+            "You blocked with −10,000 or so, but a score that is allowed can be lower "
+            "than that: only −∞ is below every score.",
+        ),
+        Misconception(
+            half_the_minimum,
+            "You blocked with a very large finite number, but a score that is allowed "
+            "can be lower still: only −∞ is below every score.",
+        ),
+        Misconception(
+            zeros_taken_for_blocked,
+            "A score of exactly 0 that is allowed counts as blocked: multiplying by "
+            "the mask loses what the mask said. Use the mask itself.",
+        ),
+        Misconception(
+            renormalised_after_softmax,
+            "You masked after the softmax and divided by what was left: where the "
+            "blocked keys have the high scores, or every key is blocked, what is left "
+            "is 0, and 0/0 is NaN. Mask the scores, before the softmax.",
+        ),
+        Misconception(
+            renormalised_with_epsilon,
+            "You masked after the softmax and divided by what was left plus a tiny "
+            "number: where the blocked keys have the high scores what is left is 0, "
+            "and so are your weights. Mask the scores, before the softmax.",
         ),
         Misconception(
             nan_replaced_afterwards,
@@ -404,6 +474,7 @@ MASKED_ATTENTION_WEIGHTS = Exercise(
             "https://github.com/pytorch/pytorch/pull/42323",
         ),
     ),
+    slips=slips.MASKED_ATTENTION_WEIGHTS,
     hints=(
         "What score makes exp(score) exactly 0, whatever the other scores are? "
         "`Tensor.masked_fill` puts it in place.",

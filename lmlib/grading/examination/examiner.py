@@ -133,7 +133,8 @@ class Test:
 
         Raises:
             SessionLost: the copy is gone, or the test's time is over.
-            Exception: what the student's code raised, as the same built-in type.
+            Exception: what the student's code raised, as the same built-in type, or
+                as one of the same name that derives from the same built-in type.
         """
         if self.lost is not None:
             raise self.lost
@@ -145,8 +146,8 @@ class Test:
             if type(answer) is not tuple or not answer:
                 raise CodecError("no answer")
             if answer[0] == "error":
-                _, name, text, where = answer
-                error = _exception(str(name), str(text), str(where))
+                _, name, text, where, base = map(str, answer)
+                error = _exception(name, text, where, base)
             else:
                 return answer[1:]
         except TimeoutError:
@@ -206,11 +207,11 @@ _BUILTIN_ERRORS = {
 }
 
 
-def _exception(name: str, text: str, where: str) -> Exception:
+def _exception(name: str, text: str, where: str, base: str) -> Exception:
     kind = _BUILTIN_ERRORS.get(name)
     if kind is None:
         plain = name if name.isidentifier() and len(name) < 80 else "Exception"
-        kind = type(plain, (Exception,), {})
+        kind = type(plain, (_BUILTIN_ERRORS.get(base, Exception),), {})
     try:
         error = kind(text)
     except TypeError:  # UnicodeDecodeError and its like take five arguments

@@ -21,10 +21,12 @@ import socket
 import sys
 import traceback
 import types
+from collections import OrderedDict, defaultdict
 from typing import Any
 
 import torch
 
+from lmlib.exercises.exercise import built_in_type
 from lmlib.grading.examination import wire
 from lmlib.grading.examination.codec import (
     CodecError,
@@ -165,12 +167,16 @@ class Server:
             operation, *arguments = decoder.decode(message)
             return self.encode(("value", *getattr(self, f"do_{operation}")(*arguments)))
         except CodecError as error:
-            return self.encode(("error", "CodecError", str(error), ""))
+            return self.encode(("error", "CodecError", str(error), "", "Exception"))
         except BaseException as error:
-            return self.encode(("error", *_parts(error)))
+            base = built_in_type(error).__name__
+            return self.encode(("error", *_parts(error), base))
 
     def do_get(self, name: str) -> tuple[Any, ...]:
-        return (self.names[name],)
+        value = self.names[name]
+        if type(value) in (OrderedDict, defaultdict):
+            value = dict(value)
+        return (value,)
 
     def do_call(self, function: Any, args: list[Any], options: dict[str, Any]) -> Any:
         # For the examiner's tensors that want a gradient: how to ask for it later.

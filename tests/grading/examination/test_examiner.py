@@ -179,7 +179,21 @@ def test_errors_keep_their_type_and_tell_the_line(forkserver):
         "    except Exception as error:\n"
         "        assert type(error).__name__ == name\n"
         "        assert error.where == ' in line 3 of f'\n"
-        "    else: raise AssertionError",
+        "    else: raise AssertionError\n"
+        "try: f('o')\n"
+        "except ValueError: pass",
+    )
+
+
+def test_answers_of_numpy_in_a_dict_of_another_kind_are_answers(forkserver):
+    passes(
+        forkserver,
+        "import collections, numpy as np\n"
+        "d = collections.OrderedDict(variance=np.int64(64), ceiling=np.log2(64))\n"
+        "e = collections.defaultdict(int, half=torch.tensor(28), scaled='A')",
+        "from lmlib.exercises import check\n"
+        "assert check('3.1/read_the_plot', d) == check('3.1/read_the_plot', e) == 2",
+        given="import lmlib",
     )
 
 
