@@ -2,9 +2,13 @@
 
 import importlib
 import importlib.util
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -175,6 +179,27 @@ def test_a_page_is_run_when_what_it_depends_on_has_changed(two_pages):
     append(library / "far.py", "VALUE /= 0\n")
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         two_pages.build()
+
+
+def test_workers_end_with_a_build_that_is_killed():
+    code = """
+import os, time
+import execution
+pool = execution.workers()
+print(pool.submit(os.getpid).result(), flush=True)
+time.sleep(600)
+"""
+    path = os.pathsep.join([str(ROOT / "book" / "_ext"), str(ROOT)])
+    build = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+    )
+    worker = psutil.Process(int(build.stdout.readline()))
+    build.stdout.close()
+    build.kill()
+    build.wait()
+    worker.wait(60)
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ Sphinx reads them, two side by side, each in a kernel of one thread.
 import ast
 import hashlib
 import multiprocessing
+import os
 import platform
 import re
+import threading
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,22 @@ def notebook_of(env: Any, name: str) -> tuple[NotebookNode, Any] | None:
     return (notebook, settings) if run else None
 
 
+def end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)  # its kernel sees that and ends too
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def workers() -> ProcessPoolExecutor:
+    """Processes that run pages. They do not outlive a build that is stopped."""
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(SIDE_BY_SIDE, spawn, end_with_parent)
+
+
 def run_page(
     notebook: NotebookNode, folder: str, timeout: int, allow_errors: bool
 ) -> tuple[NotebookNode, float] | None:
@@ -173,24 +191,23 @@ def run_changed(
         if code not in in_use:
             cache.remove_cache(record.pk)
     if stale:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=spawn) as pool:
+        with workers() as pool:
             runs = {
-                name: pool.submit(
+                pool.submit(
                     run_page,
                     notebook,
                     str(Path(env.doc2path(name)).parent),
                     settings.execution_timeout,
                     settings.execution_allow_errors,
-                )
+                ): name
                 for name, (notebook, settings) in stale.items()
             }
-            for name, run in runs.items():
-                done = run.result()
-                # One that failed is not in the cache: MyST-NB runs it when it is read,
-                # and reports the page, the cell and the error.
+            for run in as_completed(runs):
+                # A page that failed, or whose kernel died, is not in the cache:
+                # MyST-NB runs it when it is read, and reports page, cell and error.
+                done = None if run.exception() else run.result()
                 if done is not None:
-                    notebook, seconds = done
+                    name, (notebook, seconds) = runs[run], done
                     data = {"execution_seconds": seconds, "key": keys[name]}
                     bundle = CacheBundleIn(notebook, env.doc2path(name), data=data)
                     cache.cache_notebook_bundle(bundle, overwrite=True)
