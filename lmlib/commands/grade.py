@@ -142,6 +142,8 @@ def _handed_in(
     if where.exists():
         with opened(submitted(where, names[0])) as contents:
             found, rest = assignments_in(contents.items, names, cells_of)
+            if contents.broken and not found:
+                raise ValueError(f"{where} {contents.broken}")
     if where == course / "submitted":
         graded = {path.parents[1].name for path in course.glob("graded/*/records/*")}
         found = [name for name in names if name in {*found, *graded}]

@@ -171,7 +171,14 @@ def examine(exercise: Exercise, function: Function, *, hidden: bool = False) -> 
     return Report(exercise, tuple(results), hidden)
 
 
-def check(name: str, answer: Any, *, hidden: bool = False) -> float:
+class Points(float):
+    """The points of a report, which Jupyter need not print once more below it."""
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
+def check(name: str, answer: Any, *, hidden: bool = False) -> Points:
     """Try a student's function (or answers) and print what is right and wrong.
 
     Parameters:
@@ -193,16 +200,16 @@ def check(name: str, answer: Any, *, hidden: bool = False) -> float:
     elif not callable(answer):
         kind = "nothing" if answer is None else _kind(answer)
         print(f"{name}: a function, or a dict of answers, is expected; got {kind}.")
-        return 0.0
+        return Points(0)
     elif _origin(answer) in ("lmlib", "torch"):
         print(f"{name}: {_origin(answer)} wrote this one; write your own.")
-        return 0.0
+        return Points(0)
     else:
         report = examine(exercise, answer, hidden=hidden)
     print(report)
     for listen in _listeners:
         listen(report)
-    return report.points
+    return Points(report.points)
 
 
 _listeners: list[Callable[[Report], object]] = []

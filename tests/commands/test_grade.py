@@ -190,7 +190,8 @@ def grade(tmp_path, monkeypatch):
     monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
 
     def grade(name=None, files=None, *options):
-        arguments = ["grade", "--course", str(tmp_path / "course"), *options]
+        course = ("--course", str(tmp_path / "course"))
+        arguments = ["grade", *course, "--assignment", ASSIGNMENT, *options]
         if files is not None:
             (tmp_path / name).write_bytes(zipped(files))
         if name is not None:
@@ -343,10 +344,10 @@ def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grad
     (other / "source" / ASSIGNMENT).mkdir(parents=True)
     (other / "gradebook.db").touch()
     for arguments, words in (
-        ([], f"submitted/<student>/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"),
+        ([], "submitted/<student>/"),
         ([str(tmp_path / "README.md")], "nor a notebook (.ipynb)"),
         ([str(other)], f"There is no folder {other / 'submitted'}"),
-        ([str(course)], f"submitted/<student>/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"),
+        ([str(course)], "submitted/<student>/"),
     ):
         assert main(["grade", *arguments, "--course", str(course)]) == 2
         assert words in capsys.readouterr().err

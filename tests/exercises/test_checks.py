@@ -1,5 +1,6 @@
 """Every exercise rejects every mistake that has a name, and accepts what is right."""
 
+import importlib
 import inspect
 import math
 
@@ -8,8 +9,7 @@ import torch
 
 from lmlib.exercises import check
 from lmlib.exercises.checks import Report, examine
-from lmlib.exercises.registry import EXERCISES, find_exercise
-from lmlib.exercises.self_attention import other_solutions
+from lmlib.exercises.registry import EXERCISES, SECTIONS, find_exercise
 
 MUTANTS = [(e, m) for e in EXERCISES.values() for m in e.misconceptions]
 mutants = pytest.mark.parametrize(
@@ -19,6 +19,12 @@ mutants = pytest.mark.parametrize(
 )
 exercises = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 SECRETS = [f"course {i}" for i in range(8)]
+STYLES = [
+    (exercise, style)
+    for section in SECTIONS.values()
+    for style in importlib.import_module(f"{section.__name__}.other_solutions").STYLES
+    for exercise in section.EXERCISES
+]
 
 
 def named(report: Report) -> set[str]:
@@ -52,9 +58,14 @@ def test_reference_earns_all_points_whatever_the_secret(exercise, monkeypatch):
         assert report.points == exercise.points, report
 
 
-@exercises
+@pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS)
+def test_there_are_two_other_styles_or_more(section):
+    found = [style for exercise, style in STYLES if exercise is section.EXERCISES[0]]
+    assert len(found) >= 2
+
+
 @pytest.mark.parametrize(
-    "style", [other_solutions.einsum_style, other_solutions.torch_style]
+    ("exercise", "style"), STYLES, ids=[f"{e.name}-{s.__name__}" for e, s in STYLES]
 )
 def test_other_right_solutions_earn_all_points(exercise, style, monkeypatch):
     answer = vars(style())[exercise.short_name]
@@ -268,3 +279,11 @@ def test_mutant_is_complete_in_itself(exercise, misconception):
     exec(inspect.getsource(misconception.implementation), names)
     copy = names[misconception.name]
     assert named(examine(exercise, copy)) == {misconception.name}
+
+
+def test_jupyter_shows_the_report_and_no_number_below_it():
+    from IPython.core.formatters import DisplayFormatter
+
+    earned = check("3.1/weighted_sum", lambda weights, value: weights @ value)
+    assert earned == find_exercise("3.1/weighted_sum").points
+    assert DisplayFormatter().format(earned) == ({}, {})

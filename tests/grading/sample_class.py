@@ -55,7 +55,7 @@ def source_of(function: Callable, name: str) -> str:
 
 
 def written_as(style: Callable) -> Answers:
-    """All answers of one of the styles in tests/other_solutions.py."""
+    """All answers of one of the styles in the section's other_solutions.py."""
     answers = vars(style())
     return {
         name: source_of(answers[name], name)

@@ -93,9 +93,10 @@ def test_student_notebook_as_it_comes_says_what_is_to_be_done():
         )
 
 
-def test_solution_notebook_is_right_in_visible_and_hidden_tests():
-    output = run(assignment.read_source(sample_class.SOLUTION))
-    for exercise in EXERCISES.values():
+@pytest.mark.parametrize("solution", assignment.solutions(), ids=lambda path: path.stem)
+def test_solution_notebook_is_right_in_visible_and_hidden_tests(solution):
+    output = run(assignment.read_source(solution))
+    for exercise in SECTIONS[solution.stem].EXERCISES:
         text = output[f"test_{exercise.short_name}"]
         full = f"{exercise.points} of {exercise.points} points"
         assert text.count(full) == 2, text

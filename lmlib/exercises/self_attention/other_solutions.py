@@ -146,3 +146,6 @@ def torch_style() -> SimpleNamespace:
         "half": 28,
     }
     return SimpleNamespace(**locals())
+
+
+STYLES = (einsum_style, torch_style)

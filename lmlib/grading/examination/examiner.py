@@ -704,7 +704,7 @@ def _score(source: str, names: dict[str, Any], points: float) -> float:
             raise _TestFailed("A hidden test failed.") from None
         where = getattr(error, "where", "")
         raise _TestFailed(f"{type(error).__name__}{where}: {error}"[:2000]) from None
-    if type(value) in (int, float):
+    if isinstance(value, int | float) and type(value) is not bool:
         return min(float(value), points) if value > 0 else 0.0
     return points
 
