@@ -159,10 +159,12 @@ def test_labels_of_a_figure_can_be_read_on_a_phone(site: Path, page: Page):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_reports_of_the_grader_pass_the_same_checks(tmp_path: Path, page: Page, theme):
     records = sample_records.made_up()
-    report.write_class(records, tmp_path, sample_records.boilerplate())
-    report.write_feedback(records[0], tmp_path)
-    pages = sorted(tmp_path.rglob("*.html"))
-    assert len(pages) == 2
+    for name in ("3.1-one", "3.2-two"):
+        report.write_class(records, tmp_path / name, sample_records.boilerplate())
+    report.write_feedback(records[0], tmp_path / name)
+    report.write_course(tmp_path)
+    pages = [tmp_path / "course.html", *sorted((tmp_path / name).rglob("*.html"))]
+    assert len(pages) == 3
     problems = [p for path in pages for p in inspect(page, path.as_uri(), theme)]
     assert not problems, "\n".join(problems)
 
