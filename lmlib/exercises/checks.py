@@ -469,7 +469,7 @@ def _violated(exercise: Exercise, part: Part, case: Case, value: Any) -> list[st
     """The properties that a value lacks; gradients and errors have no properties."""
     if part.observe is not call or type(value) is not Tensor:
         return []
-    if not _has_values(value) or not value.is_floating_point():
+    if not _has_values(value) or value.is_complex():
         return []
     # In double precision, for a property must not stumble over unlike dtypes.
     args, value = _in_double(case.args), value.detach().double()
