@@ -219,7 +219,7 @@ def show_overlaps(n_pairs: int = 600) -> None:
     follows = pairs.consecutive_pairs(text, starts, np.full(n_pairs, 125), rng)
     near, found = audit.same_document(text, follows, starts, rng)
     far = nsp.other_document(text, follows, starts, rng)
-    idf = audit.inverse_document_frequency(text, tokenizer.vocab_size)
+    idf = audit.inverse_document_frequency(text, tokenizer.size)
     _, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
     for name, style, drawn in (("A", "-", far), ("B", "--", near), ("C", ":", follows)):
         overlap = np.sort(audit.overlap(text, drawn, idf)[found])
