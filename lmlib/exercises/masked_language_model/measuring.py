@@ -328,8 +328,8 @@ RANDOM_ORDER_BITS = Exercise(
         ),
         Misconception(
             no_bits_of_nothing,
-            "An empty list has to be refused with a ValueError: it is a curve that "
-            "somebody forgot to measure.",
+            "An empty list has to be refused with a ValueError: it is a curve of which "
+            "nothing was measured.",
         ),
         Misconception(
             all_at_once,
