@@ -136,7 +136,7 @@ class Report:
             explanation, 76, break_long_words=False, break_on_hyphens=False
         )
         if not self.hidden and self.exercise.reveal:
-            lines.append(f"Smallest failing input: {failure.case.says}")
+            lines += f"Smallest failing input: {failure.case.says}".splitlines()
             lines += failure.detail.splitlines()
         return lines
 
@@ -648,7 +648,8 @@ def _pair(got: Tensor, expected: Tensor) -> str:
 
 
 def _values(tensor: Tensor) -> str:
-    rounded: Any = [round(v, 4) for v in tensor.double().flatten().tolist()]
+    exact = tensor if tensor.is_floating_point() else tensor.long()
+    rounded: Any = [round(v, 4) for v in exact.flatten().tolist()]
     for size in reversed(tensor.shape[1:]):
         rounded = [rounded[i : i + size] for i in range(0, len(rounded), size)]
     return str(rounded)

@@ -304,6 +304,7 @@ def test_strange_tensors_raise_nothing(exercise, change, capsys):
 
     def strange(*args):
         value = exercise.reference(*args)
+        assert isinstance(value, torch.Tensor)
         changed = change(value)
         is_strange.append(not _same(value, changed))  # bool() of a bool, say
         return changed

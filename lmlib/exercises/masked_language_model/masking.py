@@ -123,8 +123,36 @@ def the_first_ones(maskable: Tensor, uniform: Tensor, share: float) -> Tensor:
     return maskable & (maskable.cumsum(dim=1) <= n_targets[:, None])
 
 
-def not_chosen(maskable: Tensor, uniform: Tensor, share: float) -> Tensor:
-    return ~reference_choose(maskable, uniform, share)
+def zero_is_the_smallest(maskable: Tensor, uniform: Tensor, share: float) -> Tensor:
+    reference_choose(maskable, uniform, share)
+    n_targets = (share * maskable.sum(dim=1)).round().clamp(min=1)
+    rank = (uniform * maskable).argsort(dim=1).argsort(dim=1)
+    return maskable & (rank < n_targets[:, None])
+
+
+def places_among_maskable(maskable: Tensor, uniform: Tensor, share: float) -> Tensor:
+    chosen = torch.zeros_like(maskable)
+    compact = reference_choose(maskable, uniform, share)
+    for row, (may, take) in enumerate(zip(maskable, compact, strict=True)):
+        among = take[may].nonzero().flatten()
+        chosen[row, among] = True
+    return chosen
+
+
+def as_many_as_in_the_longest(
+    maskable: Tensor, uniform: Tensor, share: float
+) -> Tensor:
+    reference_choose(maskable, uniform, share)
+    n_targets = max(1, round(share * int(maskable.sum(dim=1).max())))
+    rank = uniform.masked_fill(~maskable, 2.0).argsort(dim=1).argsort(dim=1)
+    return maskable & (rank < n_targets)
+
+
+def one_too_many(maskable: Tensor, uniform: Tensor, share: float) -> Tensor:
+    reference_choose(maskable, uniform, share)
+    n_targets = (share * maskable.sum(dim=1)).round().clamp(min=1)
+    rank = uniform.masked_fill(~maskable, 2.0).argsort(dim=1).argsort(dim=1)
+    return maskable & (rank <= n_targets[:, None])
 
 
 def a_subset_of_maskable(args: tuple[Any, ...], output: Tensor) -> str | None:
@@ -309,8 +337,24 @@ CHOOSE_TARGETS = Exercise(
             "model that is only asked for the beginnings learns nothing of the rest.",
         ),
         Misconception(
-            not_chosen,
-            "True and False have changed places: True marks a target.",
+            zero_is_the_smallest,
+            "uniform * maskable gives the tokens that are not maskable a draw of 0, "
+            "the smallest of all: they take the places of the targets. Give them a "
+            "draw above 1.",
+        ),
+        Misconception(
+            places_among_maskable,
+            "You count the places among the maskable tokens alone, and mark the places "
+            "of these numbers in the whole row.",
+        ),
+        Misconception(
+            as_many_as_in_the_longest,
+            "All rows get as many targets as the longest: each row has its own number.",
+        ),
+        Misconception(
+            one_too_many,
+            "One target too many in each row: ranks count from 0, so it is rank < "
+            "n_targets.",
         ),
     ),
     hints=(
@@ -521,6 +565,61 @@ def masked_above(
     return inputs, token_ids.masked_fill(~chosen, -100)
 
 
+def replaced_everywhere(
+    token_ids: Tensor,
+    chosen: Tensor,
+    draw: Tensor,
+    second_draw: Tensor,
+    random_ids: Tensor,
+    mask_id: int,
+) -> tuple[Tensor, Tensor]:
+    masked = chosen & (draw < 0.8)
+    replaced = ~masked & (second_draw < 0.5)
+    inputs = torch.where(replaced, random_ids, token_ids).masked_fill(masked, mask_id)
+    return inputs, token_ids.masked_fill(~chosen, -100)
+
+
+def none_kept(
+    token_ids: Tensor,
+    chosen: Tensor,
+    draw: Tensor,
+    second_draw: Tensor,
+    random_ids: Tensor,
+    mask_id: int,
+) -> tuple[Tensor, Tensor]:
+    masked = chosen & (draw < 0.8)
+    inputs = torch.where(chosen, random_ids, token_ids).masked_fill(masked, mask_id)
+    return inputs, token_ids.masked_fill(~chosen, -100)
+
+
+def minus_one(
+    token_ids: Tensor,
+    chosen: Tensor,
+    draw: Tensor,
+    second_draw: Tensor,
+    random_ids: Tensor,
+    mask_id: int,
+) -> tuple[Tensor, Tensor]:
+    inputs, targets = reference_corrupt(
+        token_ids, chosen, draw, second_draw, random_ids, mask_id
+    )
+    return inputs, targets.masked_fill(~chosen, -1)
+
+
+def the_others_asked(
+    token_ids: Tensor,
+    chosen: Tensor,
+    draw: Tensor,
+    second_draw: Tensor,
+    random_ids: Tensor,
+    mask_id: int,
+) -> tuple[Tensor, Tensor]:
+    inputs, _ = reference_corrupt(
+        token_ids, chosen, draw, second_draw, random_ids, mask_id
+    )
+    return inputs, token_ids.masked_fill(chosen, IGNORE)
+
+
 def targets_first(
     token_ids: Tensor,
     chosen: Tensor,
@@ -697,6 +796,26 @@ CORRUPT = Exercise(
             masked_above,
             "You mask where draw is above 0.8, a fifth of the targets: mask where it "
             "is below.",
+        ),
+        Misconception(
+            replaced_everywhere,
+            "You replace tokens that were not chosen: `~masked` holds for them too, so "
+            "`chosen` must stand in both conditions.",
+        ),
+        Misconception(
+            none_kept,
+            "All targets that are not masked are replaced: where second_draw is 0.5 or "
+            "more, they stay.",
+        ),
+        Misconception(
+            minus_one,
+            "You write −1 where nothing is asked: −100 is what F.cross_entropy leaves "
+            "out by itself.",
+        ),
+        Misconception(
+            the_others_asked,
+            "Your targets are the tokens that were *not* chosen: fill with −100 where "
+            "`~chosen`.",
         ),
         Misconception(
             targets_first,

@@ -99,6 +99,26 @@ def probability_of_it(logits: Tensor, targets: Tensor) -> Tensor:
     return -(p * counted).sum() / counted.sum().clamp(min=1)
 
 
+def token_0_not_counted(logits: Tensor, targets: Tensor) -> Tensor:
+    total = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), reduction="sum"
+    )
+    return total / (targets > 0).sum().clamp(min=1)
+
+
+def softmax_over_positions(logits: Tensor, targets: Tensor) -> Tensor:
+    total = torch.nn.functional.nll_loss(
+        logits.log_softmax(dim=1).flatten(0, 1), targets.flatten(), reduction="sum"
+    )
+    return total / (targets != -100).sum().clamp(min=1)
+
+
+def a_new_zero(logits: Tensor, targets: Tensor) -> Tensor:
+    if (targets == -100).all():
+        return logits.new_zeros(())
+    return reference_loss(logits, targets)
+
+
 def a_cost(args: tuple[Any, ...], output: Tensor) -> str | None:
     if output.ndim == 0 and output < 0:
         return "A loss of −log p is never negative; yours is."
@@ -208,12 +228,28 @@ MASKED_LM_LOSS = Exercise(
             "You averaged the probabilities themselves: it is the logarithm of each "
             "that is a code length.",
         ),
+        Misconception(
+            token_0_not_counted,
+            "Token 0 is a target like others: count the targets with != −100, not "
+            "with > 0.",
+        ),
+        Misconception(
+            softmax_over_positions,
+            "Your softmax runs over the positions: it is the vocabulary, the last "
+            "axis, that shares out the probability at each position.",
+        ),
+        Misconception(
+            a_new_zero,
+            "A zero made anew hangs on no logits, so that backward() fails: the sum "
+            "over no targets is a 0 that has a gradient.",
+        ),
     ),
     hints=(
         "Take a batch by hand: 100 tokens, 15 of them targets, each with a loss of 3. "
         "What does the given function return, and what should it?",
         "Sum the losses of the targets (`reduction='sum'` leaves out −100 by itself) "
-        "and divide by their number.",
+        "and divide by their number. F.cross_entropy wants the classes on axis 1: "
+        "flatten rows and positions into one axis first, as the given function does.",
         "Without a target the sum is 0 already; keep the divisor from being 0 with "
         "`.clamp(min=1)`, so that the gradient is 0 and not NaN.",
     ),
@@ -276,6 +312,36 @@ def trapezoids(nats: list[float]) -> float:
     return (sum(nats) - (nats[0] + nats[-1]) / 2) / math.log(2)
 
 
+def the_last_15_percent(nats: list[float]) -> float:
+    if len(nats) == 0:
+        raise ValueError("empty")
+    return sum(nats[: max(round(0.15 * len(nats)), 1)]) / math.log(2)
+
+
+def divided_by_the_hidden(nats: list[float]) -> float:
+    if len(nats) == 0:
+        raise ValueError("empty")
+    return sum(loss / m for m, loss in enumerate(nats, start=1)) / math.log(2)
+
+
+def decimal_digits(nats: list[float]) -> float:
+    if len(nats) == 0:
+        raise ValueError("empty")
+    return sum(nats) / math.log(10)
+
+
+def logarithms_again(nats: list[float]) -> float:
+    if len(nats) == 0:
+        raise ValueError("empty")
+    return sum(math.log2(loss) for loss in nats)
+
+
+def averaged_twice(nats: list[float]) -> float:
+    if len(nats) == 0:
+        raise ValueError("empty")
+    return sum(nats) / len(nats) ** 2 / math.log(2)
+
+
 def _curve(generator: Generator, n: int) -> list[float]:
     """Losses that rise with the number hidden, as they do."""
     steps = torch.rand(n, generator=generator, dtype=torch.float64) + 0.1
@@ -328,8 +394,8 @@ RANDOM_ORDER_BITS = Exercise(
         ),
         Misconception(
             no_bits_of_nothing,
-            "An empty list has to be refused with a ValueError: it is a curve that "
-            "somebody forgot to measure.",
+            "An empty list has to be refused with a ValueError: it is a curve of which "
+            "nothing was measured.",
         ),
         Misconception(
             all_at_once,
@@ -347,6 +413,28 @@ RANDOM_ORDER_BITS = Exercise(
             trapezoids,
             "You took the area by trapezoids, with the two ends half: here the sum is "
             "exact, one whole term for each token.",
+        ),
+        Misconception(
+            the_last_15_percent,
+            "You paid for the last 15 % of the tokens alone, those told when few are "
+            "hidden: all of the row has to be told.",
+        ),
+        Misconception(
+            divided_by_the_hidden,
+            "nats[m − 1] is a mean over the hidden tokens already: it is the cost of "
+            "the one that is revealed, undivided.",
+        ),
+        Misconception(
+            decimal_digits,
+            "You divided by ln 10, which counts decimal digits: a bit is ln 2 nats.",
+        ),
+        Misconception(
+            logarithms_again,
+            "A loss is a logarithm already: turn nats into bits by dividing by ln 2.",
+        ),
+        Misconception(
+            averaged_twice,
+            "You divided by the number of tokens, and twice: the whole row is asked.",
         ),
     ),
     hints=(
@@ -405,6 +493,39 @@ def chance_of_a_change(
 ) -> Tensor:
     by_chance = random / vocab_size
     return 1 - q * (kept + by_chance) / (q * kept + by_chance)
+
+
+def tenths_in_any_case(
+    q: Tensor, vocab_size: int, kept: float, random: float
+) -> Tensor:
+    return q * (0.1 + 0.1 / vocab_size) / (q * 0.1 + 0.1 / vocab_size)
+
+
+def shares_swapped(q: Tensor, vocab_size: int, kept: float, random: float) -> Tensor:
+    return q * (random + kept / vocab_size) / (q * random + kept / vocab_size)
+
+
+def chance_to_be_seen(q: Tensor, vocab_size: int, kept: float, random: float) -> Tensor:
+    return q * kept + random / vocab_size
+
+
+def chance_to_be_unmasked(
+    q: Tensor, vocab_size: int, kept: float, random: float
+) -> Tensor:
+    return q * (kept + random / vocab_size) / (kept + random)
+
+
+def another_in_any_case(
+    q: Tensor, vocab_size: int, kept: float, random: float
+) -> Tensor:
+    was_there = q * (kept + random / vocab_size)
+    return was_there / (was_there + (1 - q) * random)
+
+
+def context_times_prior(
+    q: Tensor, vocab_size: int, kept: float, random: float
+) -> Tensor:
+    return q * kept / (kept + random)
 
 
 def rises_to_one(args: tuple[Any, ...], output: Tensor) -> str | None:
@@ -497,6 +618,38 @@ PROBABILITY_AS_SEEN = Exercise(
         Misconception(
             chance_of_a_change,
             "That is the probability that the token was changed: 1 minus the answer.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            tenths_in_any_case,
+            "You took a tenth for both shares: take `kept` and `random`, which may be "
+            "others.",
+        ),
+        Misconception(
+            shares_swapped,
+            "`kept` and `random` have changed places: it is the random share that is "
+            "divided by V.",
+        ),
+        Misconception(
+            chance_to_be_seen,
+            "That is the probability to see v at all, the denominator: over it goes "
+            "the part of it in which v was there.",
+        ),
+        Misconception(
+            chance_to_be_unmasked,
+            "You divided by the probability that *any* token is seen, kept + random: "
+            "what is known is that it is v that is seen.",
+        ),
+        Misconception(
+            another_in_any_case,
+            "If another was there, only random / V leads to v; you counted all of "
+            "`random` in the denominator.",
+        ),
+        Misconception(
+            context_times_prior,
+            "You multiplied what the context says by what one would say without it: "
+            "Bayes' rule also divides by the probability to see v.",
         ),
     ),
     hints=(

@@ -72,6 +72,30 @@ PREDICT = Exercise(
             reported=round(4.89 * 0.15, 2),
         ),
     ),
+    slips=(
+        _wrong(
+            "320 is 80 % of all tokens: 80 % of the *targets* show [MASK].", masked=320
+        ),
+        _wrong(
+            "6 is the tenth that is replaced, or the tenth that is kept: the masked "
+            "tokens differ from the text too.",
+            changed=6,
+        ),
+        _wrong(
+            "340 is the number of tokens that are no targets: those do not differ.",
+            changed=340,
+        ),
+        _wrong("A share is asked for, between 0 and 1.", never=19.7),
+        _wrong("A share is asked for, between 0 and 1.", never=20),
+        _wrong(
+            "That is the share that *is* a target in one copy or more.",
+            never=1 - (1 - SHARE) ** COPIES,
+        ),
+        _wrong(
+            "You divided: zeros in a mean make it smaller.",
+            reported=BITS / REPORTED_SHARE,
+        ),
+    ),
     hints=(
         "Of the 400, how many are targets? Of these 80 % show [MASK], 10 % a random "
         "token, 10 % themselves.",
