@@ -17,7 +17,7 @@ from lmlib.grading.results.record import Record
 from lmlib.grading.submissions import intake
 from tests.grading import sample_class
 from tests.grading.sample_class import ASSIGNMENT
-from tests.grading.submissions.test_intake import zipped
+from tests.grading.submissions.samples import zipped
 
 
 def test_check_tells_a_student_what_is_wrong(tmp_path, capsys):
