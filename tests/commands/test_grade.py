@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from lmlib.cli import main
+from lmlib.cli import main, parse
 from lmlib.commands import grade as grade_command
 from lmlib.grading import assignment
 from lmlib.grading.assignment import ROOT
@@ -361,13 +361,33 @@ def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grad
     assert points(grade("course")) == {"anna": "0", "bob": "0"}
 
 
+def test_the_course_is_the_one_that_nbgrader_works_on(tmp_path, monkeypatch):
+    def course(*options):
+        return grade_command.course_of(parse(["grade", *options]))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LMLIB_COURSE", raising=False)
+    assert course() == ROOT / "course"  # wherever one stands
+    monkeypatch.setenv("LMLIB_COURSE", "mine")
+    assert course() == tmp_path / "mine"
+    assert course("--course", "other") == tmp_path / "other"
+    (tmp_path / "anna.ipynb").write_text("{")
+    arguments = ["grade", "anna.ipynb", "--assignment", ASSIGNMENT]
+    assert main(arguments) == 0
+    assert list(marks_of(tmp_path / "mine")) == ["anna"]
+    assignment.nbgrader("export", course=tmp_path / "mine")
+    export = (tmp_path / "mine" / "grades.csv").read_text()
+    assert f"{ASSIGNMENT}," in export
+    assert not (ROOT / "grades.csv").exists()
+
+
 def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
     again = tmp_path / "solutions" / "3.1-again" / "3.1-again.py"
     again.parent.mkdir(parents=True)
     again.write_bytes(sample_class.SOLUTION.read_bytes())
     both = [again, sample_class.SOLUTION]
-    monkeypatch.setattr(assignment, "solutions", lambda: both)
+    monkeypatch.setattr(assignment, "solutions", lambda _=None: both)
     right = nbformat.writes(sample_class.fill(sample_class.only("weighted_sum")))
     blank = nbformat.writes(sample_class.fill({}))
     files = {
@@ -399,7 +419,9 @@ def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
 
 def test_what_tells_nothing_needs_the_assignments_name(tmp_path, monkeypatch, capsys):
     other = tmp_path / "3.1-again.py"
-    monkeypatch.setattr(assignment, "solutions", lambda: [other, sample_class.SOLUTION])
+    monkeypatch.setattr(
+        assignment, "solutions", lambda _=None: [other, sample_class.SOLUTION]
+    )
     other.write_bytes(sample_class.SOLUTION.read_bytes())
     (tmp_path / "in").mkdir()
     nbformat.write(sample_class.fill({}), tmp_path / "in" / "carol.ipynb")
