@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,7 @@ def class_of(given: argparse.Namespace) -> Any:
     from lmlib.grading.io_process import Class
     from lmlib.grading.submissions.assignments import assignment_of
     from lmlib.grading.submissions.intake import NOTHING, collect, place
+    from lmlib.grading.submissions.roster import read_roster
 
     sources = {path.stem: path for path in assignment.solutions(given.solutions)}
     if given.assignment and given.assignment not in sources:
@@ -132,8 +133,15 @@ def class_of(given: argparse.Namespace) -> Any:
     if (named and not submissions) or (not named and not known and idle):
         raise ValueError(nothing)
     assignment.enter(sources[name], course)
+    people = read_roster(given.roster).people if given.roster else {}
     return Class(
-        course, folder, source, tuple(submissions), tuple(others), tuple(unclear)
+        course,
+        folder,
+        source,
+        tuple(submissions),
+        tuple(others),
+        tuple(unclear),
+        {student: asdict(person) for student, person in people.items()},
     )
 
 

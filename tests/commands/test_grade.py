@@ -51,6 +51,7 @@ def test_grade_takes_a_folder_of_notebooks_and_a_roster(tmp_path, capsys, monkey
     graded = course / "graded" / ASSIGNMENT
     marks = (graded / "marks.csv").read_text("utf-8-sig").splitlines()
     rows = {row.split(",")[0]: row.split(",") for row in marks[1:]}
+    rows = {student: [student, *rest] for student, [_, _, _, *rest] in rows.items()}
     assert rows["solution"][1] == "graded"
     assert [float(p) for p in rows["solution"][2:12]] == sample_class.FULL
     expected = sample_class.MARKS["subtle-mistakes"]
@@ -337,6 +338,39 @@ def test_a_persons_marks_and_comments_are_in_all_that_is_sent_out(
     assert (record.points, record.comments) == (36, ())
 
 
+def test_names_of_the_roster_are_in_all_that_is_sent_out(tmp_path, grade, notebooks):
+    roster = tmp_path / "class.csv"
+    roster.write_text("id,name,email\nanna,Anna Bell,a@uni.example\ncarl,Carl Coe,\n")
+    files = {f"{name}.ipynb": notebooks["blank"] for name in ("anna", "guest")}
+    rows = grade("class.zip", files, "--roster", str(roster))
+    course = tmp_path / "course"
+    graded = course / "graded" / ASSIGNMENT
+    for told in (rows, grade()):  # the gradebook knows them, without a roster too
+        named = {who: (row["name"], row["email"]) for who, row in told.items()}
+        assert named == {
+            "anna": ("Anna Bell", "a@uni.example"),
+            "carl": ("Carl Coe", ""),
+            "guest": ("", ""),
+        }
+        page = (graded / "class.html").read_text()
+        assert page.count("<td>Anna Bell</td>") == 1
+        assert "a@uni.example" in page
+        assert "anna · Anna Bell" in (graded / "feedback" / "anna.html").read_text()
+        assert "<td>Anna Bell</td>" in (course / "graded" / "course.html").read_text()
+    assignment.nbgrader("export", course=course)
+    with (course / "grades.csv").open() as file:
+        exported = {row["student_id"]: row for row in csv.DictReader(file)}
+    anna = exported["anna"]
+    assert (anna["first_name"], anna["last_name"]) == ("Anna", "Bell")
+    assert anna["email"] == "a@uni.example"
+    # What an instructor mends in formgrader stays where the roster says nothing.
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_student("carl", email="c@uni.example")
+    assert grade(None, None, "--roster", str(roster))["carl"]["email"] == (
+        "c@uni.example"
+    )
+
+
 def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grade):
     course = tmp_path / "course"
     (tmp_path / "README.md").write_text("# Hello\n")
@@ -404,10 +438,11 @@ def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
     assert "not graded: carol.ipynb, for nothing tells of which assignment" in told
     with (course / "graded" / "course.csv").open(encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["student", "3.1-again", ASSIGNMENT, "points", "max_points"]
+    names = ["student", "name", "3.1-again", ASSIGNMENT, "points", "max_points"]
+    assert list(rows[0]) == names
     assert [list(row.values()) for row in rows] == [
-        ["ann", "0", "2", "2", "72"],
-        ["bob", "", "0", "0", "72"],
+        ["ann", "", "0", "2", "2", "72"],
+        ["bob", "", "", "0", "0", "72"],
     ]
     page = (course / "graded" / "course.html").read_text()
     assert f'href="{ASSIGNMENT}/class.html"' in page

@@ -196,3 +196,22 @@ def test_roster_that_is_not_there(tmp_path, source):
     for path in (tmp_path / "no.csv", tmp_path):
         with pytest.raises(ValueError, match="is not a file"):
             collect(tmp_path, ASSIGNMENT, source, path)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "expected"),
+    [
+        ("id,name,email", "j,Jane M. Doe,j@x", ("Jane M.", "Doe", "j@x")),
+        ("id,name", 'j,"Doe, Jane"', ("Jane", "Doe", "")),
+        ("id,name", "j,王小明", ("", "王小明", "")),
+        ("Username;First name;Surname;Email address", "j;J;D;@", ("J", "D", "@")),
+        ("Student,SIS Login ID", '"Doe, Jane",j', ("Jane", "Doe", "")),  # Canvas
+        ("student", "j", ("", "", "")),
+        # nbgrader's export knows no quotes, and its pages believe what they show.
+        ("id,Surname", 'j,"Doe, <b>""X"', ("", "Doe b X", "")),
+    ],
+)
+def test_roster_tells_names_and_mail(tmp_path, header, row, expected):
+    (tmp_path / "class.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    person = read_roster(tmp_path / "class.csv").people["j"]
+    assert (person.first_name, person.last_name, person.email) == expected
