@@ -68,13 +68,17 @@ def test_making_it_leaves_no_folder_that_the_next_one_would_pack(repository):
     assert {Path(name).suffix for name in made} == {".whl", ".egg-info"}
 
 
-def test_it_holds_the_library_and_no_answers(repository):
+def test_it_holds_the_library_and_no_solutions(repository):
     (wheel,) = repository.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {
         "lmlib"
     }
     assert "lmlib/grading/results/templates/class.html.j2" in names
+    # Those of the tests, in other styles, are right too.
+    assert list((ROOT / "lmlib" / "exercises").glob("*/other_solutions.py"))
+    assert not [name for name in names if "solutions" in name]
+    assert "lmlib/exercises/self_attention/weights.py" in names
     assert "lmlib/checkpoints/gpt/model.safetensors" in names
 
 
