@@ -25,6 +25,8 @@ class Entry:
     points: int
     hints: tuple[str, ...]
     explanations: dict[str, str]
+    builds_on: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
     @property
     def short_name(self) -> str:
@@ -49,6 +51,8 @@ def entries() -> dict[str, Entry]:
                     e.points,
                     e.hints,
                     {m.name: m.explanation for m in e.known_mistakes},
+                    e.builds_on,
+                    e.forbidden,
                 )
                 for e in EXERCISES.values()
             }

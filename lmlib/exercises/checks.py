@@ -18,13 +18,14 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lmlib.exercises.calls import forbidden_call, library_is_allowed
 from lmlib.exercises.diagnosis import describe
 from lmlib.exercises.exercise import (
     ABSOLUTE,
@@ -37,7 +38,7 @@ from lmlib.exercises.exercise import (
     call,
     plain_number,
 )
-from lmlib.exercises.registry import find_exercise
+from lmlib.exercises.registry import find_exercise, siblings
 
 NOT_WRITTEN = "Not written yet."
 NO_VALUE = (
@@ -89,6 +90,8 @@ class Report:
     exercise: Exercise
     results: tuple[PartResult, ...]
     hidden: bool
+    wrong_helpers: tuple[str, ...] = ()  # judged with right ones in their place
+    calls: str = ""  # what the answer uses and may not, which costs all points
 
     @property
     def points(self) -> float:
@@ -97,10 +100,14 @@ class Report:
     def __str__(self) -> str:
         exercise = self.exercise
         head = f"{exercise.name}: {self.points:g} of {exercise.points} points"
+        if self.calls:
+            return f"{head}. {said_of_call(exercise, self.calls)}"
         failures = [result.failure for result in self.results]
         if all(failure and failure.says == NOT_WRITTEN for failure in failures):
             return f"{head}. {NOT_WRITTEN}"
         lines = [head + " on hidden inputs" * self.hidden]
+        if self.wrong_helpers:
+            lines += textwrap.wrap(said_of_helpers(self), 80)
         told: set[str] = set()
         for result in self.results:
             points = result.part.points
@@ -187,6 +194,10 @@ def check(name: str, answer: Any, *, hidden: bool = False) -> Points:
         hidden: take the inputs from the environment variables LMLIB_COURSE_SECRET and
             LMLIB_STUDENT, and print nothing that gives them away.
 
+    Where the exercise builds on earlier ones and the answer is not all right, it is
+    tried with right functions in place of the student's as well, and gets those points.
+    An answer that calls what it may not (`Exercise.forbidden`) gets none.
+
     Returns:
         The points earned. As the last value of a test cell, it is what nbgrader
         records as the (partial) credit.
@@ -201,11 +212,10 @@ def check(name: str, answer: Any, *, hidden: bool = False) -> Points:
         kind = "nothing" if answer is None else _kind(answer)
         print(f"{name}: a function, or a dict of answers, is expected; got {kind}.")
         return Points(0)
-    elif _origin(answer) in ("lmlib", "torch"):
-        print(f"{name}: {_origin(answer)} wrote this one; write your own.")
-        return Points(0)
+    elif called := _forbidden(exercise, answer):
+        report = Report(exercise, (), hidden, calls=called)
     else:
-        report = examine(exercise, answer, hidden=hidden)
+        report = _with_right_helpers(examine(exercise, answer, hidden=hidden), answer)
     print(report)
     for listen in _listeners:
         listen(report)
@@ -225,11 +235,104 @@ def listening(listener: Callable[[Report], object]) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def _origin(answer: Any) -> str:
-    """The package that a function comes from, also if it is the examiner's Remote."""
-    origin = getattr(type(answer), "_lmlib_origin", None)
-    module = origin(answer) if origin else getattr(answer, "__module__", "")
-    return str(module).split(".")[0]
+# -- What an answer calls -------------------------------------------------------------
+
+# The examiner's Remote stands for a function in another process. It has three methods
+# for this: `_lmlib_origin` (the module), `_lmlib_cells` (the notebook's code) and
+# `_lmlib_references` (a context, as below).
+
+
+def _forbidden(exercise: Exercise, answer: Any) -> str:
+    """What the answer is or uses, and may not; "" if nothing."""
+    if library_is_allowed():
+        return ""
+    far = type(answer)
+    is_far = hasattr(far, "_lmlib_origin")
+    module = far._lmlib_origin(answer) if is_far else getattr(answer, "__module__", "")
+    if str(module).split(".")[0] in ("lmlib", "torch"):
+        return str(module)
+    # IPython keeps the cells that ran under this name.
+    cells = far._lmlib_cells(answer) if is_far else _names_of(answer).get("In")
+    if not isinstance(cells, list):
+        return ""
+    others = [e.short_name for e in siblings(exercise)]
+    found = forbidden_call(cells, exercise.short_name, exercise.forbidden, others)
+    return found or ""
+
+
+def _names_of(answer: Any) -> dict[str, Any]:
+    """The names that a function's code sees, of its notebook."""
+    return getattr(inspect.unwrap(answer), "__globals__", {})
+
+
+@contextlib.contextmanager
+def _references(answer: Any, exercises: Sequence[Exercise]) -> Iterator[None]:
+    """Let the answer call the references in place of the student's own functions."""
+    if hasattr(type(answer), "_lmlib_references"):
+        with answer._lmlib_references([exercise.name for exercise in exercises]):
+            yield
+        return
+    with references_among(_names_of(answer), exercises):
+        yield
+
+
+@contextlib.contextmanager
+def references_among(
+    names: dict[str, Any], exercises: Sequence[Exercise]
+) -> Iterator[None]:
+    """Let the names of `exercises` be their references within the context."""
+    before = {e.short_name: names.get(e.short_name, _NOTHING) for e in exercises}
+    names.update({e.short_name: e.reference for e in exercises})
+    try:
+        yield
+    finally:
+        names.update(before)
+        for name in [name for name, own in before.items() if own is _NOTHING]:
+            del names[name]
+
+
+_NOTHING = object()
+
+
+def _with_right_helpers(report: Report, answer: Any) -> Report:
+    """The report with references in place of helpers, if it is a better one."""
+    exercise = report.exercise
+    helpers = [find_exercise(name) for name in exercise.helpers]
+    if not helpers or report.points == exercise.points:
+        return report
+
+    def tried_with(right: Sequence[Exercise]) -> Report:
+        with _references(answer, right):
+            return examine(exercise, answer, hidden=report.hidden)
+
+    better = tried_with(helpers)
+    if better.points <= report.points:
+        return report
+    wrong = [
+        helper.short_name
+        for helper in helpers
+        if tried_with([h for h in helpers if h is not helper]).points < better.points
+    ]
+    return replace(better, wrong_helpers=tuple(wrong or exercise.builds_on))
+
+
+def said_of_helpers(report: Report) -> str:
+    """What a student is told whose earlier functions are wrong."""
+    exercise = report.exercise
+    *first, last = [f"`{name}`" for name in report.wrong_helpers]
+    names = f"{', '.join(first)} and {last}" if first else last
+    verb, ones = ("are", "right ones") if first else ("is", "a right one")
+    right = report.points == exercise.points
+    end = "this one is right." if right else "this is what is left:"
+    return f"Your {names} {verb} wrong. With {ones} in place, {end}"
+
+
+def said_of_call(exercise: Exercise, called: str) -> str:
+    """Why an answer that calls `called` gets no points."""
+    return (
+        f"It uses {called}, which has what you are asked to write: write it yourself. "
+        "(If your course allows it, it sets LMLIB_ALLOW_LIBRARY=1.)"
+    )
 
 
 def _seed(name: str, hidden: bool) -> int:

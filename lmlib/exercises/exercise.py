@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmlib.exercises.calls import LIBRARY
+
 Function = Callable[..., Any]
 
 # The room for rounding. The reference runs in double precision; students' constants
@@ -105,6 +107,11 @@ class Exercise:
             violates ("the rows must sum to 1, …") or None. Used for explaining only.
         hints: open one after the other.
         reveal: whether feedback on visible inputs may show the expected value.
+        builds_on: short names of earlier exercises of the section whose functions an
+            answer calls. Where a student's own are wrong, it is judged with right ones
+            in their place as well.
+        forbidden: what an answer may not call, in dotted names (see `calls`): what the
+            exercise asks for, such as "torch.nn.MultiheadAttention", and our library.
     """
 
     name: str
@@ -118,6 +125,8 @@ class Exercise:
     hints: tuple[str, ...] = field(default=())
     slips: tuple[Misconception, ...] = field(default=())
     reveal: bool = True
+    builds_on: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = LIBRARY
 
     @property
     def points(self) -> int:
@@ -130,6 +139,12 @@ class Exercise:
     @property
     def short_name(self) -> str:
         return self.name.split("/")[1]
+
+    @property
+    def helpers(self) -> tuple[str, ...]:
+        """The full names of the exercises that it builds on."""
+        section = self.name.split("/")[0]
+        return tuple(f"{section}/{name}" for name in self.builds_on)
 
 
 # -- For writing cases ----------------------------------------------------------------

@@ -46,3 +46,9 @@ def find_exercise(name: str) -> Exercise:
     if name not in EXERCISES:
         raise unknown(name, EXERCISES)
     return EXERCISES[name]
+
+
+def siblings(exercise: Exercise) -> list[Exercise]:
+    """All exercises of the same section."""
+    section = exercise.name.split("/")[0]
+    return [e for e in EXERCISES.values() if e.name.split("/")[0] == section]

@@ -29,6 +29,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from lmlib.exercises.calls import LIBRARY
 from lmlib.exercises.catalogue import Entry, find_entry
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +120,16 @@ def statement(exercise: Entry, number: int, text: str) -> str:
         "",
         text.strip(),
     ]
+    if exercise.builds_on:
+        names = ", ".join(f"`{name}`" for name in exercise.builds_on)
+        lines += [
+            "",
+            f"*Builds on {names}. If one of yours is wrong, this is judged with a "
+            "right one in its place as well.*",
+        ]
+    if others := [name for name in exercise.forbidden if name not in LIBRARY]:
+        names = ", ".join(f"`{name}`" for name in others)
+        lines += ["", f"*Write it without {names}.*"]
     for i, hint in enumerate(exercise.hints, 1):
         of = f" {i} of {len(exercise.hints)}" if len(exercise.hints) > 1 else ""
         lines += [

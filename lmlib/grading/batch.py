@@ -48,9 +48,14 @@ def fingerprint(submission: Submission, grader: str) -> str:
 
 
 def grader(source: NotebookNode) -> str:
-    """A digest of what all submissions share: tests, secret, library."""
-    secret = os.environ.get("LMLIB_COURSE_SECRET", "")
-    return _digest(json.dumps(source), secret, library())
+    """A digest of what all submissions share: tests, settings, library."""
+    return _digest(json.dumps(source), *settings().values(), library())
+
+
+def settings() -> dict[str, str]:
+    """What a course sets in the environment, and marks depend on."""
+    names = ("LMLIB_COURSE_SECRET", "LMLIB_ALLOW_LIBRARY")
+    return {name: os.environ.get(name, "") for name in names}
 
 
 def _digest(*words: str) -> str:

@@ -75,11 +75,11 @@ def _answers(
     from distributed import KilledWorker, as_completed
 
     common = (json.dumps(source), json.dumps(asdict(limits)), batch.library())
-    secret = os.environ.get("LMLIB_COURSE_SECRET", "")
+    settings = batch.settings()
 
     def submit(submission: Submission) -> Any:
         text = json.dumps(asdict(submission))
-        return client.submit(_examine, text, *common, secret, pure=False)
+        return client.submit(_examine, text, *common, settings, pure=False)
 
     futures = {submit(item[0]): item for item in pending}
     completed = as_completed(futures, loop=client.loop)
@@ -112,7 +112,7 @@ _forkserver: Forkserver | None = None
 
 
 def _examine(
-    submission: str, source: str, limits: str, library: str, secret: str
+    submission: str, source: str, limits: str, library: str, settings: dict[str, str]
 ) -> tuple[str, str]:
     """Examine one submission: ("record", its text), ("failed", "") or ("unfit", why).
 
@@ -141,8 +141,7 @@ def _examine(
                 given["notebook"] = nbformat.from_dict(given["notebook"])
             for name in ("repairs", "needs_person"):
                 given[name] = tuple(given[name])
-            os.environ["LMLIB_COURSE_SECRET"] = secret
-            os.environ["LMLIB_STUDENT"] = given["student"]
+            os.environ.update(settings, LMLIB_STUDENT=given["student"])
             with _forkserver.connect() as connection:
                 record = examiner.examine_submission(
                     Submission(**given),

@@ -10,6 +10,7 @@
 # right, and where something is wrong it says what, often by the name of the mistake.
 # Run it as often as you like. When your work is graded, the same checks run on other
 # inputs; a function that is right on all shapes has nothing to fear from them.
+# An answer that calls `lmlib`, which has all of this, gets no points.
 #
 # **Conventions.** `n` counts positions, `d` features. Batches and heads come first:
 # `(batch, heads, n, d)`. A boolean mask is `True` where a query *may* attend.

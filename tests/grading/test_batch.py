@@ -58,6 +58,8 @@ def test_only_what_changed_is_graded_again(tmp_path, monkeypatch):
 
     monkeypatch.setenv("LMLIB_COURSE_SECRET", "another")
     assert len(grade(submissions, tmp_path)[1]) == 3
+    monkeypatch.setenv("LMLIB_ALLOW_LIBRARY", "1")
+    assert len(grade(submissions, tmp_path)[1]) == 3
 
 
 def test_malformed_and_missing_are_records_too(tmp_path):

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from lmlib import attention
+from lmlib.exercises.calls import LIBRARY
 from lmlib.exercises.exercise import (
     Case,
     Exercise,
@@ -463,6 +464,18 @@ MULTI_HEAD_ATTENTION = Exercise(
         "weights, weighted sum, `merge_heads`, one more projection.",
         "The scale is taken from the last axis of the *split* queries.",
         "When there is a mask, use your `masked_attention_weights`.",
+    ),
+    builds_on=(
+        "attention_weights",
+        "weighted_sum",
+        "masked_attention_weights",
+        "split_heads",
+        "merge_heads",
+    ),
+    forbidden=(
+        *LIBRARY,
+        "torch.nn.MultiheadAttention",
+        "torch.nn.functional.multi_head_attention_forward",
     ),
 )
 

@@ -19,7 +19,7 @@ import symtable
 import tempfile
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,16 @@ class Session:
 
 
 class Test:
-    """A copy of the student's process that answers during one test."""
+    """A copy of the student's process that answers during one test.
 
-    def __init__(self, session: Session, seconds: float) -> None:
-        self.session = session
+    `cells` is the code that ran there.
+    """
+
+    def __init__(
+        self, session: Session, seconds: float, cells: Sequence[str] = ()
+    ) -> None:
+        self.session, self.cells = session, cells
+        self.references: tuple[str, ...] = ()  # in place of the student's, throughout
         self.deadline = min(time.monotonic() + seconds, session.deadline)
         self.lost: SessionLost | None = None
         self.leaves: dict[int, torch.Tensor] = {}  # the student's parameters, here
@@ -242,6 +248,18 @@ class Remote:
 
     def _lmlib_origin(self) -> str:
         return self._handle.origin
+
+    def _lmlib_cells(self) -> Sequence[str]:
+        return self._test.cells
+
+    @contextlib.contextmanager
+    def _lmlib_references(self, exercises: list[str]) -> Iterator[None]:
+        always = list(self._test.references)
+        self._test.ask("references", always + exercises)
+        try:
+            yield
+        finally:
+            self._test.ask("references", always)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return _call(self._test, self, args, options)
@@ -376,6 +394,7 @@ class Examination:
     ran: list[tuple[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     results: list[CellResult] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)  # that answers may not make
     restarts: int = 0
     session: Session | None = None
 
@@ -448,6 +467,7 @@ def examine_submission(
         reason=reason,
         cells=results,
         repairs=tuple(submission.repairs),
+        needs_person=(*submission.needs_person, *dict.fromkeys(exam.calls)),
         answers=_written(submission.notebook, source),
         seconds=round(time.monotonic() - began, 3),
     )
@@ -561,8 +581,12 @@ def given_names(source: NotebookNode) -> dict[str, Any]:
 
 def exercises_of(source: NotebookNode) -> list[Exercise]:
     """Those whose names the tests mention."""
-    tests = [cell.source for cell in source.cells if _kind(cell) == "test"]
-    names = {name for test in tests for name in re.findall(r'"([\w.]+/\w+)"', test)}
+    return exercises_in([cell for cell in source.cells if _kind(cell) == "test"])
+
+
+def exercises_in(cells: Sequence[NotebookNode]) -> list[Exercise]:
+    """Those whose names stand in cells."""
+    names = {n for cell in cells for n in re.findall(r'"([\w.]+/\w+)"', cell.source)}
     found = []
     for name in sorted(names):
         with contextlib.suppress(KeyError):
@@ -614,7 +638,38 @@ def _restart(exam: Examination) -> None:
 
 
 def _run_test(exam: Examination, cell: NotebookNode) -> CellResult:
-    """A test cell, here, with the student's names as Remotes."""
+    """A test cell; once more without the helpers that made it hang or end."""
+    result = _tried(exam, cell)
+    if result.state not in ("timed out", "crashed"):
+        return result
+    lost = _lost_helpers(exam, cell)
+    again = _tried(exam, cell, lost) if lost else result
+    if again.points <= result.points:
+        return result
+    names = ", ".join(f"`{name.split('/')[1]}`" for name in lost)
+    told = f"With a right function in place of your {names}, which did not return:"
+    seconds = round(result.seconds + again.seconds, 3)
+    return replace(again, output=f"{told}\n{again.output}", seconds=seconds)
+
+
+def _lost_helpers(exam: Examination, cell: NotebookNode) -> list[str]:
+    """What the cell's exercise builds on, where the student's own hangs or ends."""
+    lost = {r.grade_id for r in exam.results if r.state in ("timed out", "crashed")}
+    return [
+        name
+        for exercise in exercises_in([cell])
+        for name in exercise.helpers
+        if f"test_{name.split('/')[1]}" in lost
+    ]
+
+
+def _tried(
+    exam: Examination, cell: NotebookNode, references: Sequence[str] = ()
+) -> CellResult:
+    """A test cell, here, with the student's names as Remotes.
+
+    `references` are exercises whose right functions stand in place of the student's.
+    """
     began = time.monotonic()
     data = cell.metadata.nbgrader
     reports: list[checks.Report] = []
@@ -624,7 +679,10 @@ def _run_test(exam: Examination, cell: NotebookNode) -> CellResult:
     test = None
     try:
         session = _session(exam)
-        test = Test(session, exam.limits.test)
+        test = Test(session, exam.limits.test, [source for _, source in exam.ran])
+        if references:
+            test.references = tuple(references)
+            test.ask("references", list(references))
         names = {**exam.names, **_student_names(session, test, cell.source, exam.names)}
         with (
             checks.listening(reports.append),
@@ -649,6 +707,11 @@ def _run_test(exam: Examination, cell: NotebookNode) -> CellResult:
     output = "\n".join(part for part in parts if part)
     if len(output) > MAX_OUTPUT:
         output = output[:MAX_OUTPUT] + "\n… (cut off)"
+    exam.calls += [
+        f"`{report.exercise.short_name}` uses {report.calls}: no points for it."
+        for report in reports
+        if report.calls
+    ]
     found = {
         result.misconception.name
         for report in reports

@@ -7,7 +7,7 @@ The examiner leads. Requests on the control socket are `run` (a cell), `names` (
 these are defined), `fork` (serve one test in a copy of this process, on a socket of its
 own, which arrives with the request; it ends when the examiner hangs up there), `ended`
 (how did that copy end) and `alive`. Within a test they are `get`, `call`, `attribute`,
-`item` and `gradient`.
+`item`, `gradient` and `references`.
 """
 
 import ast
@@ -26,7 +26,9 @@ from typing import Any
 
 import torch
 
+from lmlib.exercises.checks import references_among
 from lmlib.exercises.exercise import built_in_type
+from lmlib.exercises.registry import find_exercise
 from lmlib.grading.examination import wire
 from lmlib.grading.examination.codec import (
     CodecError,
@@ -117,6 +119,7 @@ class Server:
         self.names = names
         self.kept: list[Any] = []
         self.numbers: dict[int, int] = {}  # id of a kept value → its number
+        self.right = contextlib.ExitStack()  # where references are in place
 
     def keep(self, value: Any) -> int:
         if id(value) in self.numbers:
@@ -177,6 +180,13 @@ class Server:
         if type(value) in (OrderedDict, defaultdict):
             value = dict(value)
         return (value,)
+
+    def do_references(self, exercises: list[str]) -> tuple[Any, ...]:
+        """Put right functions in the place of the student's own; [] takes them out."""
+        self.right.close()
+        right = [find_exercise(name) for name in exercises]
+        self.right.enter_context(references_among(self.names, right))
+        return ()
 
     def do_call(self, function: Any, args: list[Any], options: dict[str, Any]) -> Any:
         # For the examiner's tensors that want a gradient: how to ask for it later.

@@ -530,3 +530,113 @@ def test_a_student_cannot_call_a_cell_a_picture(forkserver):
     handed_in.cells[1].source = "def double(): return globals()['fac' + 'tor']"
     record = examined(forkserver, handed_in, source)
     assert [result.state for result in record.cells] == ["passed"], record
+
+
+# -- What an answer builds on, and what it may not call -------------------------------
+
+HEADS = """
+def split_heads(x, n_heads):
+    return x.unflatten(-1, (n_heads, -1)).transpose(1, 2)
+def attention_weights(query, key):
+    return (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1)
+def weighted_sum(weights, value):
+    return weights @ value
+def masked_attention_weights(scores, mask):
+    some = mask.any(-1, keepdim=True)
+    return scores.masked_fill(~mask & some, -math.inf).softmax(-1) * some
+def merge_heads(x):
+    return x.transpose(1, 2).flatten(-2)
+def multi_head_attention(x, w_query, w_key, w_value, w_output, n_heads, mask=None):
+    query, key, value = (split_heads(x @ w, n_heads) for w in (w_query, w_key, w_value))
+    if mask is None:
+        weights = attention_weights(query, key)
+    else:
+        scores = query @ key.mT / math.sqrt(query.shape[-1])
+        weights = masked_attention_weights(scores, mask)
+    return merge_heads(weighted_sum(weights, value)) @ w_output
+"""
+
+
+def graded(forkserver, student, *exercises):
+    """The record of a notebook with the tests of these exercises of 3.1."""
+    cells = [
+        cell(
+            "import math\nimport torch\nfrom lmlib.exercises import check", "g", "given"
+        ),
+        cell(HEADS + student, "answers", "solution"),
+    ]
+    for name in exercises:
+        test = "\n".join(
+            f'check("3.1/{name}", {name}{hidden})' for hidden in ("", ", hidden=True")
+        )
+        cells.append(cell(test, f"test_{name}", "test", 5))
+    return examined(forkserver, nbformat.v4.new_notebook(cells=cells))
+
+
+@pytest.mark.parametrize(
+    "helper",
+    [
+        "def attention_weights(query, key): return (query @ key.mT).softmax(-1)",
+        "def attention_weights(query, key): raise NotImplementedError",
+        "del attention_weights",
+    ],
+)
+def test_a_right_answer_upon_a_wrong_helper_is_right(forkserver, helper):
+    record = graded(forkserver, helper, "multi_head_attention", "merge_heads")
+    result, other = record.cells
+    assert result.points == 5
+    assert result.output.count("Your `attention_weights` is wrong. With a right") == 2
+    assert "in place" not in other.output
+
+
+@pytest.mark.parametrize("bad", ["while True: pass", "import os; os._exit(3)"])
+def test_a_helper_that_does_not_return_costs_itself_alone(forkserver, bad):
+    helper = f"def merge_heads(x):\n    {bad}"
+    record = graded(forkserver, helper, "merge_heads", "multi_head_attention")
+    lost, result = record.cells
+    assert lost.points == 0
+    assert lost.state in ("timed out", "crashed")
+    assert result.points == 5
+    assert result.state == "passed"
+    assert "right function in place of your `merge_heads`" in result.output
+
+
+def test_an_answer_that_does_not_return_is_not_run_again(forkserver):
+    answer = "def multi_head_attention(*args):\n    while True: pass"
+    record = graded(forkserver, answer, "merge_heads", "multi_head_attention")
+    assert record.cells[1].points == 0
+    assert "in place of your" not in record.cells[1].output
+
+
+def test_what_replaces_a_helper_reaches_no_other_test(forkserver):
+    helper = "def attention_weights(query, key): return (query @ key.mT).softmax(-1)"
+    record = graded(
+        forkserver, helper, "multi_head_attention", "attention_weights", "merge_heads"
+    )
+    assert record.cells[1].points < 5
+
+
+CALLS = "from lmlib.attention import merge_heads as ready\n"
+
+
+def test_an_answer_that_calls_the_library_gets_nothing_and_both_read_why(
+    forkserver, monkeypatch
+):
+    answer = CALLS + "def merge_heads(x): return ready(x)"
+    record = graded(forkserver, answer, "merge_heads", "split_heads")
+    result, other = record.cells
+    assert result.points == 0
+    assert other.points > 0
+    assert "It uses lmlib.attention.merge_heads" in result.output
+    assert record.needs_person == (
+        "`merge_heads` uses lmlib.attention.merge_heads: no points for it.",
+    )
+    monkeypatch.setenv("LMLIB_ALLOW_LIBRARY", "1")
+    record = graded(forkserver, answer, "merge_heads")
+    assert record.cells[0].points > 0
+    assert record.needs_person == ()
+
+
+def test_calling_the_library_elsewhere_costs_nothing(forkserver):
+    record = graded(forkserver, CALLS + "ready(torch.ones(1, 2, 3, 4))", "merge_heads")
+    assert record.cells[0].points > 0
