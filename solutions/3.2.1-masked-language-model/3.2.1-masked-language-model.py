@@ -188,8 +188,8 @@ check("3.2.1/probability_as_seen", probability_as_seen, hidden=True)
 # - `masked`: how many tokens show [MASK], in the mean?
 # - `changed`: how many inputs differ from the text, in the mean? (A random token is
 #   hardly ever the original; neglect that.)
-# - `never`: masks are drawn once for each of ten copies of the text, as the first BERT
-#   did. What share of the maskable tokens is a target in none of them? Two decimals.
+# - `never`: the targets are drawn once for each of ten copies of the text, as for the
+#   first BERT. What share of the maskable tokens is a target in no copy? Two decimals.
 # - `reported`: the mean loss of a target is 4.89 bits. What does `buggy_loss` report,
 #   in bits, if 13.1 % of all tokens are targets? Two decimals.
 

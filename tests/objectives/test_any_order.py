@@ -98,6 +98,10 @@ def test_all_that_is_hidden_shows_mask_and_costs_what_it_does():
 def test_so_many_tokens_are_hidden_and_the_rows_are_the_same():
     model = Told()
     bits_by_share(model, rows(), [0.25, 1.0], vocab_size=V, batches=2)
+    for step in range(2):
+        text = rows().batch(step)["token_ids"]
+        seen = model.shown[step] != SPECIAL.mask
+        assert (model.shown[step] == text)[seen].all()
     first, whole = model.shown[0], model.shown[2]
     assert ((first == SPECIAL.mask) <= (whole == SPECIAL.mask)).all()
     kept = first != SPECIAL.mask
