@@ -23,7 +23,6 @@ AWAIT_A_PAGE = {
     "data/installed",
     "data/public",
     "data/sentences",
-    "data/tokenizers",
     "models/bert",
     "models/generate",
     "models/gpt",
