@@ -26,6 +26,7 @@ AWAIT_A_PAGE = {
     "models/bert",
     "models/generate",
     "models/gpt",
+    "models/heads",
     "models/hub",
     "models/layouts",
     "models/pangu",
