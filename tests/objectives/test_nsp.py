@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import mannwhitneyu
 from torch.nn import functional as F
 
-from lmlib.objectives.nsp import NextSentence, random_next
-from lmlib.objectives.pairs import Pairs, consecutive_pairs, document_of, pair_starts
+from lmlib.data.load import load_corpus
+from lmlib.objectives.nsp import BLUNT, NextSentence, random_next
+from lmlib.objectives.pairs import (
+    Pairs,
+    consecutive_pairs,
+    document_of,
+    pair_starts,
+    truncate,
+)
+from lmlib.shipped import shipped
 from tests.objectives.samples import (
+    FALSE_ALARM,
     SPECIAL,
     Model,
     corpus,
@@ -21,7 +31,7 @@ C = corpus(15, least_sentences=3)
 
 def our_pairs(starts, wanted, rng):
     pairs = consecutive_pairs(C, starts, wanted, rng)
-    return random_next(C, pairs, starts, wanted, rng)
+    return random_next(C, pairs, starts, rng)
 
 
 def document_at(places):
@@ -42,15 +52,31 @@ def check_pairs(draw):
     assert (own != other)[negative].all(), "label 1: from another document"
     chosen = np.bincount(other[negative & (own == 7)], minlength=15)
     assert is_uniform(np.delete(chosen, 7)), "any other document alike"
-    boundaries = C.sentences
-    for places in (p.a_start, p.a_stop, p.b_start, p.b_stop):
-        assert np.isin(places, boundaries).all(), "whole sentences"
+    for places in (p.a_start, p.a_stop, p.b_start):
+        assert np.isin(places, C.sentences).all(), "they begin with a sentence"
     assert (p.b_start < p.b_stop).all()
     assert (document_at(p.b_stop - 1) == other).all()
     length = p.b_stop - p.b_start
-    to_end = C.document_tokens()[other + 1] - p.b_start
-    enough = (length + p.a_stop - p.a_start >= wanted) | (length == to_end)
-    assert enough[negative].all(), "B fills the row as far as its document goes"
+    of_a = p.a_stop - p.a_start
+    for size in (length, of_a, length + of_a):
+        told = mannwhitneyu(size[negative], size[~negative])
+        assert told.pvalue > FALSE_ALARM, "no length tells the label"
+
+
+def test_the_end_of_b_is_blunt_and_nothing_else_is_cut():
+    long = corpus(15, least_sentences=15, most_sentences=20)
+    rng = np.random.default_rng(0)
+    starts = rng.choice(pair_starts(long), size=20_000)
+    whole = consecutive_pairs(long, starts, np.full(20_000, 30), rng)
+    p = random_next(long, whole, starts, rng)
+    follows = whole.b_stop - whole.b_start
+    cut = follows - (p.b_stop - p.b_start)
+    assert ((cut >= 0) & (cut < BLUNT)).all()
+    assert is_uniform(np.bincount(cut[follows >= BLUNT], minlength=BLUNT))
+    same = p.label == 0
+    assert (p.b_start == whole.b_start)[same].all()
+    assert (p.a_start == whole.a_start).all()
+    assert (p.a_stop == whole.a_stop).all()
 
 
 def from_any_document(starts, wanted, rng):
@@ -85,6 +111,20 @@ def one_sentence_only(starts, wanted, rng):
     return Pairs(p.a_start, p.a_stop, p.b_start, after, p.label)
 
 
+def as_long_as_its_document(starts, wanted, rng):
+    """The sampling of Google's script: the random B may soon end."""
+    p = consecutive_pairs(C, starts, wanted, rng)
+    other = rng.integers(14, size=len(starts))
+    other += other >= document_of(C, starts)
+    first = rng.integers(C.documents[other], C.documents[other + 1])
+    b_start, end = C.sentences[first], C.document_tokens()[other + 1]
+    b_stop = np.minimum(b_start + p.b_stop - p.b_start, end)
+    label = rng.integers(2, size=len(starts))
+    b_start = np.where(label == 1, b_start, p.b_start)
+    b_stop = np.where(label == 1, b_stop, p.b_stop)
+    return Pairs(p.a_start, p.a_stop, b_start, b_stop, label)
+
+
 def always_the_next_document(starts, wanted, rng):
     p = our_pairs(starts, wanted, rng)
     following = C.document_tokens()[(document_at(p.a_start) + 1) % 15]
@@ -106,6 +146,7 @@ def always_the_next_document(starts, wanted, rng):
         labels_swapped,
         one_in_three,
         one_sentence_only,
+        as_long_as_its_document,
         always_the_next_document,
     ],
 )
@@ -113,6 +154,41 @@ def test_mistakes_in_pairs_are_noticed(mutant):
     check_pairs(our_pairs)
     with pytest.raises(AssertionError):
         check_pairs(mutant)
+
+
+def separates(feature, label):
+    """The area under the curve: 0.5 if the feature says nothing."""
+    one, other = feature[label == 1], feature[label == 0]
+    return float(mannwhitneyu(one, other).statistic / (len(one) * len(other)))
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_nothing_about_a_rows_form_tells_its_label(split):
+    """On the text, and in the rows, that the shipped BERT has learned from."""
+    tokenizer = shipped("bert").tokenizer
+    text = load_corpus("installed", tokenizer, split)
+    objective = NextSentence(text, tokenizer.special, length=128, batch_size=12_000)
+    batch = objective.batch(0)
+    real, of_b = batch["attention_mask"].bool(), batch["segment_ids"].bool()
+    form = {
+        "tokens": real.sum(1),
+        "padding": (~real).sum(1),
+        "tokens of A": (real & ~of_b).sum(1),
+        "tokens of B": (real & of_b).sum(1),
+        "a full row": real.all(1),
+    }
+    label = batch["labels"].numpy()
+    told = {name: separates(f.int().numpy(), label) for name, f in form.items()}
+    # Where A and B begin and end shows in the words.
+    rng = np.random.default_rng(0)
+    starts = rng.choice(pair_starts(text), size=12_000)
+    p = truncate(objective.pairs(starts, np.full(12_000, 125), rng), 125, rng)
+    for name in ("a_start", "a_stop", "b_start", "b_stop"):
+        at = np.isin(getattr(p, name), text.sentences).astype(int)
+        told[f"{name} between sentences"] = separates(at, p.label)
+    at = np.isin(p.b_stop, text.document_tokens()).astype(int)
+    told["B ends its document"] = separates(at, p.label)
+    assert all(0.45 < area < 0.55 for area in told.values()), told
 
 
 def check_loss(loss, device):
@@ -162,7 +238,6 @@ def test_one_document_has_no_other():
         random_next(
             alone,
             Pairs(zero, zero, zero, zero, zero),
-            zero,
             zero,
             np.random.default_rng(0),
         )

@@ -29,9 +29,7 @@ def check_pairs(draw):
 
 
 def negatives_from_other_documents(starts, wanted, rng):
-    return random_next(
-        C, consecutive_pairs(C, starts, wanted, rng), starts, wanted, rng
-    )
+    return random_next(C, consecutive_pairs(C, starts, wanted, rng), starts, rng)
 
 
 def never_swapped(starts, wanted, rng):
