@@ -163,7 +163,8 @@ def plain_number(value: Any) -> Any:
     """A number of numpy's or torch's as Python's own; anything else as it is."""
     if isinstance(value, np.generic | np.ndarray) and value.size == 1:
         return value.item()
-    if type(value) is torch.Tensor and value.layout == torch.strided:
+    plain = type(value) is torch.Tensor and value.layout == torch.strided
+    if plain and not value.is_nested:
         return value.item() if value.numel() == 1 else value
     return value
 
