@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from lmlib.exercises.exercise import Case, Exercise, Function, Misconception, Part
+from lmlib.exercises.fine_tuning import slips
 
 # -- split_by_text --------------------------------------------------------------------
 
@@ -198,6 +199,7 @@ SPLIT_BY_TEXT = Exercise(
             "and test + valid.",
         ),
     ),
+    slips=slips.SPLIT_BY_TEXT,
     hints=(
         "Solve it first for texts that are all different: two comparisons a draw.",
         "Go through the texts once and remember for each the draw with which it came "
@@ -374,6 +376,7 @@ PAD_BATCH = Exercise(
             "Your mask is True for padding: it is True for what is to be seen.",
         ),
     ),
+    slips=slips.PAD_BATCH,
     hints=(
         "First make the full rows as lists: cls, what fits of the row, sep.",
         "The width of the batch is the length of the longest full row.",

@@ -12,6 +12,7 @@ from lmlib.exercises.exercise import (
     error_type,
     normal,
 )
+from lmlib.exercises.fine_tuning import slips
 
 
 def reference_merge(weight: Tensor, a: Tensor, b: Tensor, alpha: float) -> Tensor:
@@ -147,6 +148,7 @@ LORA_MERGE = Exercise(
             "itself could not learn with fewer numbers: raise a ValueError.",
         ),
     ),
+    slips=slips.LORA_MERGE,
     hints=(
         "Write the shapes under b and a: in which order can they be multiplied to give "
         "(out, in)?",

@@ -92,6 +92,10 @@ READ_THE_PLOT = Exercise(
             "has had less time to learn the training set by heart.",
         ),
         Misconception(
+            _wrong(keep=12.0),
+            "You count from 0: the checkpoints are numbered from 1, as in the plot.",
+        ),
+        Misconception(
             _wrong(keep=11.0),
             "11 is the best on the test set: chosen by it, the test set is a second "
             "validation set, and nothing is left to test with.",

@@ -14,6 +14,7 @@ from lmlib.exercises.exercise import (
     error_type,
     normal,
 )
+from lmlib.exercises.fine_tuning import slips
 
 Weights = dict[str, Tensor]
 
@@ -266,6 +267,7 @@ LOAD_BACKBONE = Exercise(
             "`fresh`, and a product of float16 with float32 fails.",
         ),
     ),
+    slips=slips.LOAD_BACKBONE,
     hints=(
         "Loop over the names of `fresh`: they are what the model needs.",
         "`pretrained[prefix + name]` raises the KeyError by itself.",

@@ -11,6 +11,7 @@ from lmlib.exercises.exercise import (
     Part,
     normal,
 )
+from lmlib.exercises.fine_tuning import slips
 
 # -- last_real: find the bug ----------------------------------------------------------
 
@@ -141,6 +142,7 @@ LAST_REAL = Exercise(
         ),
     ),
     properties=(_is_a_position,),
+    slips=slips.LAST_REAL,
     hints=(
         "Write down the mask 0011 and what `mask.sum(1) - 1` says of it.",
         "Give every position its number, and the padding a number that is too small.",
@@ -252,6 +254,7 @@ ACCUMULATED_LOSS = Exercise(
             "care, where it is 0.",
         ),
     ),
+    slips=slips.ACCUMULATED_LOSS,
     hints=(
         "One micro-batch has 1 target and loss 4, another has 99 and loss 0: what is "
         "the mean over the 100 targets?",
@@ -450,7 +453,7 @@ def _updates(generator: Generator, step: int, none: bool = False) -> list[Case]:
         if step > 1:
             m = 0.5 * size * normal(generator, n)
             v = size**2 * (0.1 + torch.rand(n, generator=generator)) * 0.1
-        lr = round(0.01 + 0.09 * float(torch.rand((), generator=generator)), 3)
+        lr = round(0.2 + 0.3 * float(torch.rand((), generator=generator)), 3)
         says = f"step {step}, {n} numbers, lr {lr}, eps {eps}, weight_decay {decay}"
         if none:
             says = f"step {step}, grad None, lr {lr}, weight_decay {decay}"
@@ -525,6 +528,7 @@ ADAMW_STEP = Exercise(
             "again: m and v stay plain running means.",
         ),
     ),
+    slips=slips.ADAMW_STEP,
     hints=(
         "m and v are running means, of the gradient and of its square: these first.",
         "At step 1, m is (1 − β₁) · grad: by what must it be divided to be grad?",
