@@ -49,11 +49,9 @@ def split_by_text(
     for text, draw in zip(texts, draws, strict=True):
         first.setdefault(text, draw)
     parts = []
-    for text in texts:
-        draw = first[text]
-        parts.append(
-            "test" if draw < test else "valid" if draw < test + valid else "train"
-        )
+    for draw in (first[text] for text in texts):
+        below = "test" if draw < test else "valid"
+        parts.append(below if draw < test + valid else "train")
     return parts
     ### END SOLUTION
 
