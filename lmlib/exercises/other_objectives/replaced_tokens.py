@@ -304,8 +304,7 @@ RTD_LOSS = Exercise(
         Misconception(
             masked_places_only,
             "You averaged over the masked places: the detector is asked about every "
-            "real token. (ELECTRA's authors tried yours too, as “ELECTRA 15 %”, and "
-            "it lost most of the gain.)",
+            "real token, and that is what it has over masked language modelling.",
         ),
         Misconception(
             padding_too,
