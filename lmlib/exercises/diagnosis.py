@@ -32,7 +32,7 @@ def describe(got: Tensor, right: Tensor, given: dict[str, object]) -> str | None
         return None  # of another dtype
     if got.shape != right.shape:
         return swapped_axes(got, right) or axes_of_size_one(got, right)
-    if not right.numel():
+    if not right.numel() or _alike(got, right):
         return None
     if not got.isfinite().all():
         return where_not_finite(got, right)

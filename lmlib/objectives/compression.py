@@ -38,9 +38,9 @@ Word = TypeVar("Word")
 def keep_labels(sentence: Sequence[Word], compressed: Sequence[Word]) -> list[bool]:
     """For each word of `sentence`, whether it is in `compressed`.
 
-    The two are aligned by a longest common subsequence, of which there may be several:
-    each word of `compressed` takes the first that fits. What `compressed` says in words
-    that the sentence lacks is lost.
+    The two are aligned by a longest common subsequence. Of several, it is the one whose
+    first kept word stands first, then whose second, and so on. What `compressed` says
+    in words that the sentence lacks is lost.
     """
     n, m = len(sentence), len(compressed)
     # longest[i][j]: of the words from i on and those from j on
@@ -57,7 +57,7 @@ def keep_labels(sentence: Sequence[Word], compressed: Sequence[Word]) -> list[bo
         if sentence[i] == compressed[j]:
             keep[i] = True
             i, j = i + 1, j + 1
-        elif longest[i][j + 1] > longest[i + 1][j]:
+        elif longest[i][j + 1] >= longest[i + 1][j]:  # word i may fit further on
             j += 1
         else:
             i += 1
@@ -73,6 +73,23 @@ def kept_words(words: Sequence[Word], keep: Sequence[bool]) -> list[Word]:
     if len(words) != len(keep):
         raise ValueError(f"got {len(keep)} labels for {len(words)} words")
     return [word for word, kept in zip(words, keep, strict=True) if kept]
+
+
+def cheapest(bits: Float[NDArray[Any], " n"], share: float) -> NDArray[np.bool_]:
+    """Which words to delete without a pair to learn from: round(share · n), bool [n].
+
+    `bits` is −log₂ of each word's probability given the others: what it would cost to
+    put it back. The cheapest go first; of equal ones the earlier.
+
+    Raises:
+        ValueError: `share` is not in 0 … 1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must be in 0 … 1, got {share}")
+    deleted = np.zeros(len(bits), np.bool_)
+    order = np.argsort(bits, kind="stable")
+    deleted[order[: round(share * len(bits))]] = True
+    return deleted
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ sampling, and so none from the discriminator to the generator.
 Source: Clark et al. (2020), "ELECTRA", section 2.
 """
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -78,6 +79,67 @@ def replaced_token_loss(
     wanted = replaced[real]
     logits = one_logit("rtd", head(hidden[real]), len(wanted))
     return binary_cross_entropy(logits, wanted, reduction="sum")
+
+
+# -- What the labels can tell ---------------------------------------------------------
+
+
+def label_bits(
+    p: Float[Tensor, "*places vocab"],
+    g: Float[Tensor, "*places vocab"],
+    share: float,
+    *,
+    label: Literal["replaced", "masked"] = "replaced",
+) -> Float[Tensor, "*places"]:
+    """Bits that the token at a place tells a perfect detector about its label.
+
+    The true token has distribution `p`; with probability `share` the place is masked
+    and shows a sample of `g` instead. What is told is the mutual information of token
+    and label. ELECTRA's label "replaced" calls a sample that equals the true token
+    original; Electric's label is whether the place was "masked".
+
+    Raises:
+        ValueError: `share` is not between 0 and 1.
+    """
+    _check_share(share)
+    if label == "replaced":
+        yes, no = share * g * (1 - p), p * (1 - share + share * g)
+    else:
+        yes, no = share * g, (1 - share) * p
+    joint = torch.stack((yes, no), dim=-1)  # [*places, vocab, 2]
+    # Of the label, and of the token, less that of both.
+    nats = (
+        torch.special.entr(joint.sum(-2)).sum(-1)
+        + torch.special.entr(joint.sum(-1)).sum(-1)
+        - torch.special.entr(joint).sum((-1, -2))
+    )
+    return nats / math.log(2)
+
+
+def probability_from_detector(
+    p_replaced: Float[Tensor, "*shape"], g: Float[Tensor, "*shape"], share: float
+) -> Float[Tensor, "*shape"]:
+    """The probability of a token that a perfect detector of replacements implies.
+
+    `p_replaced` is what it says of the token, `g` the generator's probability of that
+    token, above 0. From the odds o = share·g·(1 − p) / (p·(1 − share + share·g)):
+    p = share·g / (share·g + o·(1 − share + share·g)).
+
+    Raises:
+        ValueError: `share` is not between 0 and 1.
+    """
+    _check_share(share)
+    # Both sides times 1 − p_replaced, which may be 0.
+    sampled = share * g * (1 - p_replaced)
+    return sampled / (sampled + p_replaced * (1 - share + share * g))
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < 1:
+        raise ValueError(f"share must lie between 0 and 1, got {share}")
+
+
+# -- The objective --------------------------------------------------------------------
 
 
 class ReplacedTokens:

@@ -7,7 +7,8 @@
 15 % of the tokens are noise, in spans of 3 on average; each span is replaced by a
 sentinel of its own. Only the noise is predicted, so that targets are short.
 Source: Raffel et al. (2020), section 3.1.4, and `random_spans_noise_mask` of their
-code. (In the paper a last sentinel ends the target; in the code it is `eos`, as here.)
+code. (In the paper a last sentinel ends the target; in the code it is `eos`, as here.
+Where spans may lie is decided otherwise than there, see `random_spans`.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,17 +42,30 @@ def noise_and_spans(
 
 
 def random_spans(
-    n_rows: int, n_tokens: int, n_noise: int, n_spans: int, rng: np.random.Generator
+    n_rows: int,
+    n_tokens: int,
+    n_noise: int,
+    n_spans: int,
+    rng: np.random.Generator,
+    *,
+    anywhere: bool = True,
 ) -> NDArray[np.bool_]:
     """True for noise: in each row `n_noise` tokens in `n_spans` spans, [rows, tokens].
 
-    Text and noise alternate, beginning with text; no span is empty, and all ways to
-    divide the tokens so are equally likely.
+    No span is empty, there is text between any two, and all rows of that kind are
+    equally likely. With `anywhere` false only those that begin with text and end with
+    noise, as T5's code draws them: there the first token of a row is never noise and
+    the last always, and a short row has its one span at its end.
     """
-    text = _random_parts(n_rows, n_tokens - n_noise, n_spans, rng)
+    extra = int(anywhere)
+    # A row may then end with text, too, and the text at either end may be empty.
+    text = _random_parts(n_rows, n_tokens - n_noise + 2 * extra, n_spans + extra, rng)
     noise = _random_parts(n_rows, n_noise, n_spans, rng)
-    lengths = np.stack((text, noise), axis=2).reshape(n_rows, -1)
-    is_noise = np.tile(np.arange(2 * n_spans) % 2 == 1, n_rows)
+    lengths = np.zeros((n_rows, 2 * n_spans + extra), np.int64)
+    lengths[:, ::2], lengths[:, 1::2] = text, noise
+    if anywhere:
+        lengths[:, [0, -1]] -= 1
+    is_noise = np.tile(np.arange(lengths.shape[1]) % 2 == 1, n_rows)
     return np.repeat(is_noise, lengths.ravel()).reshape(n_rows, n_tokens)
 
 
@@ -131,6 +145,7 @@ class SpanCorruption:
         sentinels: ids that stand for no text, one for each span of a row at least.
         share: of the tokens that are noise.
         mean_length: of a span of noise, in tokens.
+        anywhere: false lets each row end with noise, as T5 did; see `random_spans`.
 
     Raises:
         ValueError: too few sentinels, sentinels in the text or among the special
@@ -147,6 +162,7 @@ class SpanCorruption:
         batch_size: int,
         share: float = 0.15,
         mean_length: float = 3.0,
+        anywhere: bool = True,
         seed: int = 0,
     ) -> None:
         check_sizes(corpus, length, batch_size, least=4)
@@ -157,6 +173,7 @@ class SpanCorruption:
             )
         self.special, self.length, self.batch_size = special, length, batch_size
         self.share, self.mean_length, self.seed = share, mean_length, seed
+        self.anywhere = anywhere
         self.sentinels = np.array(sentinels, np.int64)
         if len(np.unique(self.sentinels)) < len(self.sentinels):
             raise ValueError("sentinels must differ from each other")
@@ -206,7 +223,8 @@ class SpanCorruption:
             here = np.flatnonzero(sizes == size)
             places = starts[here, None] + np.arange(size)
             ids = self._tokens[places].astype(np.int64)
-            noise = random_spans(len(here), size, *self._noise_and_spans(size), rng)
+            counts = self._noise_and_spans(size)
+            noise = random_spans(len(here), size, *counts, rng, anywhere=self.anywhere)
             given, wanted = corrupt_spans(ids, noise, self.sentinels, self.special.eos)
             filled[here] = given.shape[1]
             inputs[here, : given.shape[1]] = given

@@ -63,6 +63,7 @@ X = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
             "Only the last entry along axis −1 is wrong",
         ),
         (X + X.square() + 1, None),
+        (X.double(), None),  # right, but for its dtype
     ],
 )
 def test_what_can_be_seen(got, words):

@@ -10,6 +10,7 @@ from lmlib.losses import IGNORE
 from lmlib.objectives.compression import (
     CompressionExample,
     SentenceCompression,
+    cheapest,
     compression_example,
     keep_labels,
     keep_loss,
@@ -121,8 +122,23 @@ def test_of_equal_words_the_first_is_kept_and_foreign_words_are_lost():
         True,
     ]
     assert keep_labels(["a", "b"], ["x", "b", "y"]) == [False, True]
+    # A foreign word in front changes nothing.
+    sentence, short = words("the man in the house"), words("so the house")
+    assert keep_labels(sentence, short) == [True, False, False, False, True]
+    assert keep_labels(["a", "b"], ["b", "a"]) == [True, False]
     assert keep_labels(["a"], []) == [False]
     assert keep_labels([], ["a"]) == []
+
+
+def test_the_cheapest_words_go_first():
+    bits = np.array([3.0, 0.5, 3.0, 7.0, 0.1])
+    assert cheapest(bits, 0.4).tolist() == [False, True, False, False, True]
+    assert cheapest(bits, 0.6).tolist() == [True, True, False, False, True]
+    assert not cheapest(bits, 0.0).any()
+    assert cheapest(bits, 1.0).all()
+    assert cheapest(np.array([]), 0.5).tolist() == []
+    with pytest.raises(ValueError, match="share must be in"):
+        cheapest(bits, 1.5)
 
 
 # -- Rows -----------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from lmlib.objectives.nsp import NextSentence
 from lmlib.objectives.objective import at_targets, forward, minimised
 from lmlib.objectives.rtd import (
     ReplacedTokens,
+    label_bits,
+    probability_from_detector,
     replace_tokens,
     replaced_token_loss,
     sample_tokens,
@@ -291,3 +293,60 @@ def test_bad_input_is_refused():
             torch.zeros(1, 3, dtype=torch.bool),
             torch.ones(1, 3, dtype=torch.bool),
         )
+
+
+# -- What the labels can tell ---------------------------------------------------------
+
+
+def distributions(n, seed=0):
+    torch.manual_seed(seed)
+    return torch.distributions.Dirichlet(torch.full((5,), 0.5).double()).sample((n,))
+
+
+def counted(p, g, share, label, n=400_000):
+    """P(replaced or masked | token), and the bits told, by drawing places."""
+    rng = np.random.default_rng(0)
+    true, sampled = rng.choice(5, n, p=p.numpy()), rng.choice(5, n, p=g.numpy())
+    masked = rng.random(n) < share
+    token = np.where(masked, sampled, true)
+    yes = masked if label == "masked" else token != true
+    joint = np.zeros((5, 2))
+    np.add.at(joint, (token, yes.astype(int)), 1 / n)
+    apart = joint.sum(1, keepdims=True) * joint.sum(0)
+    some = joint > 0
+    bits = (joint[some] * np.log2(joint[some] / apart[some])).sum()
+    return joint[:, 1] / joint.sum(1), bits
+
+
+@pytest.mark.parametrize("label", ["replaced", "masked"])
+def test_bits_told_are_those_of_drawn_places(label):
+    p, g = distributions(1)[0], distributions(1, seed=1)[0]
+    _, bits = counted(p, g, 0.3, label)
+    assert label_bits(p, g, 0.3, label=label).item() == pytest.approx(bits, abs=3e-3)
+    if label == "replaced":
+        other = label_bits(p, g, 0.3, label="masked").item()
+        assert other != pytest.approx(bits, abs=3e-3)
+
+
+def test_a_perfect_generator_leaves_nothing_to_tell_who_was_masked():
+    p = distributions(20)
+    told = label_bits(p, p, 0.15, label="masked")
+    assert told == pytest.approx(np.zeros(20), abs=1e-12)
+    assert (label_bits(p, p, 0.15) > 1e-4).all(), "a crumb is left: p itself"
+
+
+def test_a_perfect_detector_is_a_language_model():
+    p, g = distributions(1)[0], distributions(1, seed=1)[0]
+    detector, _ = counted(p, g, 0.3, "replaced", n=2_000_000)
+    implied = probability_from_detector(torch.from_numpy(detector), g, 0.3)
+    assert implied.numpy() == pytest.approx(p.numpy(), abs=0.02)
+    ends = probability_from_detector(torch.tensor([0.0, 1.0]), torch.ones(2) / 3, 0.15)
+    assert ends.tolist() == [1.0, 0.0]
+
+
+def test_a_share_that_makes_no_sense_is_refused():
+    p = distributions(1)
+    with pytest.raises(ValueError, match="share must lie between 0 and 1"):
+        label_bits(p, p, 1.0)
+    with pytest.raises(ValueError, match="share must lie between 0 and 1"):
+        probability_from_detector(p, p, 0.0)

@@ -1,5 +1,7 @@
 """Spans of noise: how many, how long, where; and the text comes back exactly."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -59,20 +61,58 @@ def test_how_much_noise(n, share, mean, expected):
 
 
 def test_spans_are_as_many_and_as_long_as_asked():
-    noise = random_spans(200, 100, 15, 5, np.random.default_rng(0))
-    assert (noise.sum(1) == 15).all()
-    lengths = [spans_of(row) for row in noise]
-    assert {len(row) for row in lengths} == {5}
+    for anywhere in (True, False):
+        rng = np.random.default_rng(0)
+        noise = random_spans(200, 100, 15, 5, rng, anywhere=anywhere)
+        assert (noise.sum(1) == 15).all()
+        lengths = [spans_of(row) for row in noise]
+        assert {len(row) for row in lengths} == {5}
+        assert np.mean(np.concatenate(lengths)) == 3
+
+
+def test_as_t5_draws_them_the_last_token_is_always_noise():
+    rng = np.random.default_rng(0)
+    noise = random_spans(200, 100, 15, 5, rng, anywhere=False)
     assert not noise[:, 0].any(), "a row begins with text"
     assert noise[:, -1].all(), "and ends with noise"
-    assert np.mean(np.concatenate(lengths)) == 3
+
+
+def test_no_place_is_always_or_never_noise():
+    noise = random_spans(20_000, 128, 19, 6, np.random.default_rng(0))
+    share = noise.mean(0)
+    # At either end: a span begins there in 6 of the 110 places between the text.
+    assert share[[0, -1]] == pytest.approx([6 / 110] * 2, abs=0.006)
+    assert share[20:-20] == pytest.approx(19 / 128, abs=0.02)
+    # A single span lies anywhere, too.
+    one = random_spans(20_000, 20, 3, 1, np.random.default_rng(0))
+    assert is_uniform(np.bincount(one.argmax(1)))
+
+
+def test_the_objective_draws_spans_anywhere_unless_told_otherwise():
+    def ends_with_noise(**options):
+        o = SpanCorruption(
+            C, SPECIAL, sentinels=SENTINELS, length=32, batch_size=8, **options
+        )
+        # Before eos stands a sentinel.
+        return np.mean([ids[-2] in SENTINELS for ids, _ in rows_of(o.batch(0))])
+
+    assert ends_with_noise(anywhere=False) == 1
+    assert ends_with_noise() < 0.6
 
 
 def test_all_divisions_are_equally_likely():
     # 6 tokens, 3 of noise in 2 spans: two ways to divide the text times two the noise
-    noise = random_spans(4000, 6, 3, 2, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    noise = random_spans(4000, 6, 3, 2, rng, anywhere=False)
     _, counts = np.unique(noise, axis=0, return_counts=True)
     assert len(counts) == 4
+    assert is_uniform(counts)
+    # Anywhere: of all rows with 3 of noise those that have 2 spans
+    noise = random_spans(12_000, 6, 3, 2, rng)
+    seen, counts = np.unique(noise, axis=0, return_counts=True)
+    every = np.array(list(itertools.product((False, True), repeat=6)))
+    every = every[every.sum(1) == 3]
+    assert seen.tolist() == [r.tolist() for r in every if len(spans_of(r)) == 2]
     assert is_uniform(counts)
 
 

@@ -230,6 +230,24 @@ def binary_in_bits(logits: Tensor, targets: Tensor) -> Tensor:
     ) / math.log(2)
 
 
+# Slips: recognised, and not handed in by the tests.
+
+
+def prediction_and_target_swapped(logits: Tensor, targets: Tensor) -> Tensor:
+    p, y = torch.sigmoid(logits), targets.clamp(1e-9, 1 - 1e-9)
+    return -(p * y.log() + (1 - p) * (1 - y).log()).mean()
+
+
+def any_target_is_yes(logits: Tensor, targets: Tensor) -> Tensor:
+    return torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, (targets > 0).to(logits.dtype)
+    )
+
+
+def targets_of_either_sign(logits: Tensor, targets: Tensor) -> Tensor:
+    return torch.nn.functional.softplus(-logits * targets).mean()
+
+
 def _yes_and_no(generator: Generator) -> list[Case]:
     n, m = distinct_sizes(generator, 2)
     logits = normal(generator, n, m)
@@ -314,6 +332,22 @@ BINARY = Exercise(
             "wrong, because σ′ stays in it.",
         ),
         Misconception(binary_in_bits, "This is in bits: nats are asked."),
+    ),
+    slips=(
+        Misconception(
+            any_target_is_yes,
+            "Every target above 0 counts as a yes: a target of 0.3 is a share.",
+        ),
+        Misconception(
+            targets_of_either_sign,
+            "softplus(−z·y) is for targets of −1 and 1. Here a no is 0, and would cost "
+            "ln 2 whatever z is.",
+        ),
+        Misconception(
+            prediction_and_target_swapped,
+            "Prediction and target are swapped: the target weighs, and the logarithm "
+            "is of the prediction.",
+        ),
     ),
     hints=(
         "Write −y·log σ(z) − (1 − y)·log(1 − σ(z)) with σ(z) = 1/(1 + e^(−z)), and see "
@@ -420,6 +454,33 @@ def target_keeps_all(
     return -(of_target + smoothing * log_p.mean(dim=1)).mean()
 
 
+# Slips.
+
+
+def only_minus_100_ignored(
+    logits: Tensor, targets: Tensor, smoothing: float, ignore: int
+) -> Tensor:
+    return torch.nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def smoothed_and_summed(
+    logits: Tensor, targets: Tensor, smoothing: float, ignore: int
+) -> Tensor:
+    counted = targets != ignore
+    return torch.nn.functional.cross_entropy(
+        logits[counted], targets[counted], label_smoothing=smoothing, reduction="sum"
+    )
+
+
+def shares_turned_round(
+    logits: Tensor, targets: Tensor, smoothing: float, ignore: int
+) -> Tensor:
+    counted = targets != ignore
+    return torch.nn.functional.cross_entropy(
+        logits[counted], targets[counted], label_smoothing=1 - smoothing
+    )
+
+
 def _targets(generator: Generator, n: int, classes: int) -> tuple[Tensor, Tensor]:
     logits = 2 * normal(generator, n, classes)
     return logits, torch.randint(classes, (n,), generator=generator)
@@ -509,6 +570,20 @@ SMOOTHED = Exercise(
             target_keeps_all,
             "The target keeps its whole weight and the others get more: what goes in "
             "has to sum to 1, so the target keeps 1 − ε (and its ε/V).",
+        ),
+    ),
+    slips=(
+        Misconception(
+            only_minus_100_ignored,
+            "You ignore −100, torch's own number for it: `ignore` says which one.",
+        ),
+        Misconception(
+            smoothed_and_summed, "This is the sum over the rows: the mean is asked."
+        ),
+        Misconception(
+            shares_turned_round,
+            "The two shares are turned round: ε, the `smoothing`, goes to all classes "
+            "alike, and 1 − ε to the target.",
         ),
     ),
     hints=(

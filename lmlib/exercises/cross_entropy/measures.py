@@ -49,6 +49,11 @@ def sign_turned(p: Tensor, q: Tensor) -> Tensor:
     return torch.where(p > 0, p * (q / p).log2(), 0.0).sum(dim=-1)
 
 
+def the_largest_number_for_infinity(p: Tensor, q: Tensor) -> Tensor:
+    price = p * (p.log2() - q.log2())
+    return price.nan_to_num().sum(dim=-1)
+
+
 def _distributions(generator: Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=generator).mul(1.5).softmax(dim=-1)
 
@@ -129,6 +134,13 @@ KL_BITS = Exercise(
         ),
         Misconception(
             sign_turned, "The sign is turned: it is log₂(p/q), not log₂(q/p)."
+        ),
+    ),
+    slips=(
+        Misconception(
+            the_largest_number_for_infinity,
+            "`nan_to_num` also makes a large finite number of ∞: what has no code "
+            "costs ∞. Take care of p = 0 alone, with `torch.where`.",
         ),
     ),
     properties=(_not_negative,),
@@ -376,6 +388,20 @@ def perplexity_of_a_byte(
     return math.exp(total / n_bytes), total / math.log(2) / n_bytes
 
 
+def times_ln_2(
+    nats: list[float], tokens: list[int], n_bytes: int
+) -> tuple[float, float]:
+    total = sum(n * k for n, k in zip(nats, tokens, strict=True))
+    return math.exp(total / sum(tokens)), total * math.log(2) / n_bytes
+
+
+def two_to_the_nats_of_a_byte(
+    nats: list[float], tokens: list[int], n_bytes: int
+) -> tuple[float, float]:
+    total = sum(n * k for n, k in zip(nats, tokens, strict=True))
+    return 2 ** (total / n_bytes), total / math.log(2) / n_bytes
+
+
 def _batches(generator: Generator, tokens: list[int], says: str) -> Case:
     nats = (2 + 3 * torch.rand(len(tokens), generator=generator)).tolist()
     n_bytes = int(sum(tokens) * (2 + torch.rand(1, generator=generator).item()))
@@ -452,6 +478,18 @@ CORPUS_REPORT = Exercise(
         Misconception(
             perplexity_of_a_byte,
             "The perplexity is per token: exp of the mean nats of a *token*.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            times_ln_2,
+            "You multiplied by ln 2. A bit is less than a nat, so there are more of "
+            "them: divide.",
+        ),
+        Misconception(
+            two_to_the_nats_of_a_byte,
+            "The perplexity is exp of the mean nats of a *token*; yours is 2 to the "
+            "nats of a byte.",
         ),
     ),
     hints=(

@@ -67,6 +67,10 @@ def softmax_over_the_batch(logits: Tensor, labels: Tensor) -> Tensor:
     return -logits.log_softmax(dim=0).gather(1, labels[:, None]).mean()
 
 
+def log_of_the_softmax(logits: Tensor, labels: Tensor) -> Tensor:
+    return -logits.softmax(dim=1).log().gather(1, labels[:, None]).mean()
+
+
 def _labelled(generator: Generator, labels: list[int], says: str) -> list[Case]:
     logits = 2 * normal(generator, len(labels), 2)
     target = torch.tensor(labels)
@@ -151,7 +155,13 @@ NSP_LOSS = Exercise(
             "of its own, the last axis.",
         ),
     ),
-    properties=(),
+    slips=(
+        Misconception(
+            log_of_the_softmax,
+            "The softmax rounds a small probability to 0, whose logarithm is −∞: take "
+            "both in one step, z_y − logsumexp(z).",
+        ),
+    ),
     hints=(
         "For one pair, −log of the probability that the softmax gives the label.",
         "−log softmax(z)_y = log Σ exp(z) − z_y.",

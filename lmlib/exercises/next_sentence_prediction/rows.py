@@ -65,6 +65,12 @@ def always_the_next(own: Tensor, draws: Tensor, n_documents: int) -> Tensor:
     return (own + 1) % n_documents
 
 
+def one_less_for_own(own: Tensor, draws: Tensor, n_documents: int) -> Tensor:
+    if n_documents < 2:
+        raise ValueError("n_documents")
+    return torch.where(draws == own, draws - 1, draws)
+
+
 def no_error_for_one(own: Tensor, draws: Tensor, n_documents: int) -> Tensor:
     return draws + (draws >= own)
 
@@ -168,6 +174,14 @@ OTHER_DOCUMENT = Exercise(
         Misconception(
             no_error_for_one,
             "With one document there is no other one: raise a ValueError.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            one_less_for_own,
+            "Where the draw is the own document you take the one before it, which is "
+            "drawn for itself as well (and is −1 for the first). Which number does "
+            "`draws` never take?",
         ),
     ),
     hints=(
@@ -432,7 +446,8 @@ def _as_rows(function: Function, args: tuple[Any, ...]) -> Any:
     """The three rows as one tensor [3, length]."""
     row = function(*args)
     if not isinstance(row, dict) or any(key not in row for key in KEYS):
-        return row
+        given = list(row) if isinstance(row, dict) else type(row).__name__
+        raise TypeError(f"a dict of {', '.join(KEYS)} is expected, got {given}")
     rows = [torch.as_tensor(row[key]).long().flatten() for key in KEYS]
     if len({len(values) for values in rows}) > 1:
         lengths = ", ".join(f"{k} {len(v)}" for k, v in zip(KEYS, rows, strict=True))
@@ -572,6 +587,15 @@ def only_true_pairs(
     return [(i, i + 1, 0) for i in range(n_sentences - 1) if not coins[i]]
 
 
+def partners_swapped(
+    n_sentences: int, coins: list[int], elsewhere: list[int]
+) -> list[tuple[int, int, int]]:
+    return [
+        (i, i + 1 if coins[i] else elsewhere[i], coins[i])
+        for i in range(n_sentences - 1)
+    ]
+
+
 def last_if_the_coin_says_so(
     n_sentences: int, coins: list[int], elsewhere: list[int]
 ) -> list[tuple[int, int, int]]:
@@ -666,6 +690,12 @@ MAKE_PAIRS = Exercise(
             only_true_pairs,
             "You left the random pairs out: all labels are 0, and a model that never "
             "looks is always right.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            partners_swapped,
+            "The partners are swapped: a coin of 1 means the sentence from elsewhere.",
         ),
     ),
     hints=(

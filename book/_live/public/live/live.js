@@ -10,8 +10,11 @@
 
   const START = 0; // the byte that stood before every document in training
 
-  /* `pack` of train.py wrote vectors and row scales in bfloat16, then rows of int8. */
-  function unpack({ shapes, data }) {
+  const pause = () => new Promise((resolve) => setTimeout(resolve));
+
+  /* `pack` of train.py wrote vectors and row scales in bfloat16, then rows of int8.
+     A pause after each matrix lets the page scroll meanwhile. */
+  async function unpack({ shapes, data }) {
     const text = atob(data), bytes = new Uint8Array(text.length);
     for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
     const names = Object.keys(shapes);
@@ -32,8 +35,9 @@
       const taken = new Int8Array(bytes.buffer, at, rows * columns);
       at += taken.length;
       weights[name] = new Float32Array(taken);
-      for (let i = 0; i < taken.length; i++)
-        weights[name][i] *= scales[name][Math.floor(i / columns)];
+      for (let row = 0, i = 0; row < rows; row++)
+        for (const end = i + columns; i < end; i++) weights[name][i] *= scales[name][row];
+      await pause();
     }
     return weights;
   }
@@ -169,7 +173,6 @@
 
   const encode = (text) => new TextEncoder().encode(text);
   const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const pause = () => new Promise((resolve) => setTimeout(resolve));
 
   /* Reads on for some milliseconds at a time, so that the page stays responsive.
      Resolves to false when `stale()` says that nobody wants the answer any more. */
@@ -526,12 +529,12 @@
   const model = globalThis.LIVE_MODEL;
   const root = document.querySelector(".live");
   if (!model || !root) return;
-  const weights = unpack(model);
-  start(root, model, weights);
+  const ready = unpack(model);
+  ready.then((weights) => start(root, model, weights));
 
   /* For the console, and for the tests: the bits of each byte of a text. */
-  globalThis.liveBits = (text) => {
-    const reader = new Reader(model, weights);
+  globalThis.liveBits = async (text) => {
+    const reader = new Reader(model, await ready);
     for (const byte of encode(text)) reader.read(byte);
     return reader.bits();
   };
