@@ -195,7 +195,9 @@ KEEP_LABELS = Exercise(
         Part(
             "words in another order, or that the sentence lacks",
             2,
-            _keep(("abcd", "ebd"), ("abcabd", "eabd"), ("abcd", "cabd")),
+            _keep(
+                ("abcd", "ebd"), ("abcabd", "eabd"), ("abcd", "cabd"), ("abca", "ea")
+            ),
             written,
         ),
         Part("nothing to align", 1, _keep_empty, written),
@@ -230,6 +232,12 @@ KEEP_LABELS = Exercise(
             "whose words stand first is asked.",
         ),
         Misconception(
+            sentence_skipped_first,
+            "Your subsequence is as long as can be, but its words could stand further "
+            "left: where skipping a word of the sentence and one of the compression "
+            "come to the same, skip that of the compression.",
+        ),
+        Misconception(
             counted,
             "You counted how often each word may be kept, and not where: what is "
             "kept must come in the order of the compression.",
@@ -242,12 +250,6 @@ KEEP_LABELS = Exercise(
         ),
     ),
     slips=(
-        Misconception(
-            sentence_skipped_first,
-            "Your subsequence is as long as can be, but its words could stand further "
-            "left: where skipping a word of the sentence and one of the compression "
-            "come to the same, skip that of the compression.",
-        ),
         Misconception(the_words, WORDS_RETURNED),
         Misconception(the_words_of_the_set, WORDS_RETURNED),
     ),
