@@ -1,5 +1,6 @@
 """Section 3.2.3: labels, loss and inversion of replaced-token detection."""
 
+import math
 from typing import Any
 
 import torch
@@ -73,6 +74,13 @@ def both_names_one_tensor(
 ) -> tuple[Tensor, Tensor]:
     corrupted = original
     corrupted[masked] = sampled[masked]
+    return corrupted, corrupted != original
+
+
+def other_way_round(
+    original: Tensor, masked: Tensor, sampled: Tensor
+) -> tuple[Tensor, Tensor]:
+    corrupted = torch.where(masked, original, sampled)
     return corrupted, corrupted != original
 
 
@@ -158,6 +166,13 @@ REPLACED_LABELS = Exercise(
             "`corrupted = original` makes no copy: both names mean one tensor, so that "
             "nothing ever differs, and the caller's text is gone. Use `.clone()` or "
             "torch.where.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            other_way_round,
+            "The samples stand where nothing was masked, and the masked places kept "
+            "the truth: it is the other way round.",
         ),
     ),
     hints=(
@@ -255,6 +270,24 @@ def nothing_over_nothing(
     return each[real].mean()
 
 
+def labels_inverted(
+    logits: Tensor, replaced: Tensor, masked: Tensor, real: Tensor
+) -> Tensor:
+    return reference_loss(logits, ~replaced, masked, real)
+
+
+def in_bits(logits: Tensor, replaced: Tensor, masked: Tensor, real: Tensor) -> Tensor:
+    return reference_loss(logits, replaced, masked, real) / math.log(2)
+
+
+def zeros_in_the_padding(
+    logits: Tensor, replaced: Tensor, masked: Tensor, real: Tensor
+) -> Tensor:
+    return F.binary_cross_entropy_with_logits(
+        logits * real, (replaced & real).to(logits.dtype)
+    )
+
+
 def _rows(generator: Generator, lengths: list[int]) -> tuple[Tensor, ...]:
     shape = len(lengths), max(lengths)
     real = torch.arange(shape[1]) < torch.tensor(lengths)[:, None]
@@ -285,8 +318,12 @@ def _padded_rows(generator: Generator) -> list[Case]:
 
 def _nothing_real(generator: Generator) -> list[Case]:
     logits, *others = _rows(generator, [3, 3])
-    args = logits, *(torch.zeros_like(other) for other in others)
-    return [Case(args, "2 rows of padding alone")]
+    nothing = logits, *(torch.zeros_like(other) for other in others)
+    return [
+        Case(nothing, "2 rows of padding alone"),
+        # So that always answering 0 earns nothing.
+        Case(_rows(generator, [4, 4]), "2 rows of 4 real tokens"),
+    ]
 
 
 RTD_LOSS = Exercise(
@@ -298,7 +335,7 @@ RTD_LOSS = Exercise(
     parts=(
         Part("rows without padding", 1, _whole_rows),
         Part("rows of different length", 1, _padded_rows),
-        Part("no real token at all", 1, _nothing_real, beside_a_value=True),
+        Part("no real token at all", 1, _nothing_real),
     ),
     misconceptions=(
         Misconception(
@@ -340,6 +377,23 @@ RTD_LOSS = Exercise(
             nothing_over_nothing,
             "The mean over no tokens is 0/0 = NaN, and one such batch ruins the model: "
             "where there is no real token the loss is 0.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            labels_inverted,
+            "Your labels are the other way round: a positive logit says *replaced*, "
+            "so that replaced is 1.",
+        ),
+        Misconception(
+            in_bits,
+            "That is the loss in bits: nats are asked, the natural logarithm, which "
+            "torch's losses have already.",
+        ),
+        Misconception(
+            zeros_in_the_padding,
+            "A logit of 0 in the padding is no free answer: it costs log 2. Leave "
+            "these places out of the sum and of the count.",
         ),
     ),
     hints=(
@@ -398,9 +452,10 @@ def _some_values(generator: Generator) -> list[Case]:
 
 
 def _edges(generator: Generator) -> list[Case]:
-    g = _uniform(generator, 0.05, 0.9, 2)
-    args = torch.tensor([0.0, 1.0]), g, 0.15
-    return [Case(args, f"p_replaced = [0, 1], share = 0.15, g = {_short(g)}")]
+    g = _uniform(generator, 0.05, 0.9, 3)
+    detector = torch.tensor([0.0, 1.0, 0.5])
+    says = f"p_replaced = [0, 1, 0.5], share = 0.15, g = {_short(g)}"
+    return [Case((detector, g, 0.15), says)]
 
 
 def _round_trip(generator: Generator) -> list[Case]:
@@ -432,7 +487,7 @@ PROBABILITY_FROM_DETECTOR = Exercise(
     reference=rtd.probability_from_detector,
     parts=(
         Part("two shares, three values of g", 2, _some_values),
-        Part("a detector that is certain", 1, _edges, beside_a_value=True),
+        Part("a detector that is certain", 1, _edges),
         Part("from p to the detector and back", 2, _round_trip),
     ),
     properties=(is_a_probability,),

@@ -26,7 +26,7 @@ def plain(value: Any) -> Any:
 
 
 def written(function: Function, args: tuple[Any, ...]) -> str | None:
-    """For `Part.observe`: lists as text."""
+    """For `Part.observe`: lists as text, in which True is 1."""
     value = function(*args)
     return None if value is None else str(plain(value))
 
@@ -115,6 +115,41 @@ def greedy(sentence: list[str], compressed: list[str]) -> list[bool]:
     return keep
 
 
+def sentence_skipped_first(sentence: list[str], compressed: list[str]) -> list[bool]:
+    n, m = len(sentence), len(compressed)
+    longest = [[0] * (m + 1) for _ in range(n + 1)]
+    for i in reversed(range(n)):
+        for j in reversed(range(m)):
+            same = sentence[i] == compressed[j]
+            skip = max(longest[i + 1][j], longest[i][j + 1])
+            longest[i][j] = longest[i + 1][j + 1] + 1 if same else skip
+    keep, i, j = [False] * n, 0, 0
+    while i < n and j < m:
+        if sentence[i] == compressed[j]:
+            keep[i] = True
+            i, j = i + 1, j + 1
+        elif longest[i][j + 1] > longest[i + 1][j]:
+            j += 1
+        else:
+            i += 1
+    return keep
+
+
+def the_words(sentence: list[str], compressed: list[str]) -> list[str]:
+    keep = compression.keep_labels(sentence, compressed)
+    return compression.kept_words(sentence, keep)
+
+
+def the_words_of_the_set(sentence: list[str], compressed: list[str]) -> list[str]:
+    return [word for word in sentence if word in compressed]
+
+
+WORDS_RETURNED = (
+    "You return the words that are kept; asked is True or False for *each* word of "
+    "the sentence."
+)
+
+
 def _keep_case(generator: Generator, sentence: str, compressed: str) -> Case:
     """The pattern, its letters exchanged for words that are drawn."""
     names = ["the", "cat", "saw", "dog", "old", "man", "house", "tree", "fire", "town"]
@@ -134,6 +169,7 @@ def _keep_empty(generator: Generator) -> list[Case]:
         case,
         Case(([], ["the"]), "no sentence", only=True),
         Case(([], []), "nothing at all", only=True),
+        _keep_case(generator, "ab", "b"),  # the answer is not always nothing
     ]
 
 
@@ -159,10 +195,12 @@ KEEP_LABELS = Exercise(
         Part(
             "words in another order, or that the sentence lacks",
             2,
-            _keep(("abcd", "ebd"), ("abcabd", "eabd"), ("abcd", "cabd")),
+            _keep(
+                ("abcd", "ebd"), ("abcabd", "eabd"), ("abcd", "cabd"), ("abca", "ea")
+            ),
             written,
         ),
-        Part("nothing to align", 1, _keep_empty, written, beside_a_value=True),
+        Part("nothing to align", 1, _keep_empty, written),
     ),
     misconceptions=(
         Misconception(
@@ -194,6 +232,12 @@ KEEP_LABELS = Exercise(
             "whose words stand first is asked.",
         ),
         Misconception(
+            sentence_skipped_first,
+            "Your subsequence is as long as can be, but its words could stand further "
+            "left: where skipping a word of the sentence and one of the compression "
+            "come to the same, skip that of the compression.",
+        ),
+        Misconception(
             counted,
             "You counted how often each word may be kept, and not where: what is "
             "kept must come in the order of the compression.",
@@ -204,6 +248,10 @@ KEEP_LABELS = Exercise(
             "skips much of the compression, the words in between are lost. Keeping a "
             "word must be weighed against skipping it.",
         ),
+    ),
+    slips=(
+        Misconception(the_words, WORDS_RETURNED),
+        Misconception(the_words_of_the_set, WORDS_RETURNED),
     ),
     hints=(
         "What is asked is a longest common subsequence. Let L(i, j) be its length for "
@@ -387,13 +435,30 @@ def runs_out_silently(
     return [*inputs, eos], [*targets, eos]
 
 
+def ends_with_a_sentinel(
+    tokens: list[int], noise: list[bool], sentinels: list[int], eos: int
+) -> tuple[list[int], list[int]]:
+    inputs, targets = reference_corrupt(tokens, noise, sentinels, eos)
+    n_spans = sum(token in sentinels for token in targets)
+    return inputs, [*targets[:-1], sentinels[n_spans], eos]
+
+
+def masks_as_bert_does(
+    tokens: list[int], noise: list[bool], sentinels: list[int], eos: int
+) -> tuple[list[int], list[int]]:
+    pairs = list(zip(tokens, noise, strict=True))
+    inputs = [sentinels[0] if flag else token for token, flag in pairs]
+    return [*inputs, eos], [*(token for token, flag in pairs if flag), eos]
+
+
 def _span_case(generator: Generator, lengths: list[int], first: bool) -> Case:
     """Runs of these lengths, of noise and of text by turns."""
     noise = [
         kind for i, n in enumerate(lengths) for kind in [first == (i % 2 == 0)] * n
     ]
     tokens = torch.randperm(90, generator=generator)[: len(noise)].add(10).tolist()
-    sentinels = [200 + _draw(generator, 0, 40) - i for i in range(4)]
+    first_of_all = 200 + _draw(generator, 0, 40)
+    sentinels = [first_of_all - i for i in range(4)]
     args = tokens, noise, sentinels, 1
     marks = [int(flag) for flag in noise]
     says = (
@@ -476,6 +541,18 @@ CORRUPT_SPANS = Exercise(
             runs_out_silently,
             "Where the sentinels run out you go on with the last one, and two spans "
             "look alike: raise a ValueError.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            ends_with_a_sentinel,
+            "One more sentinel at the end of the targets is what T5's paper draws; "
+            "its code, and this exercise, have `eos` alone.",
+        ),
+        Misconception(
+            masks_as_bert_does,
+            "You masked each token of noise, as BERT does: here a whole span becomes "
+            "one sentinel, another for each span, and the targets have them too.",
         ),
     ),
     hints=(
@@ -564,6 +641,21 @@ def swaps_always(
     return ids, [0] * (len(b) + 2) + [1] * (len(a) + 1), int(swap)
 
 
+def segments_of_the_words_alone(
+    a: list[int], b: list[int], swap: bool, special: tuple[int, int]
+) -> tuple[list[int], list[int], int]:
+    ids, _, label = reference_pair(a, b, swap, special)
+    first, second = (b, a) if swap else (a, b)
+    return ids, [0] * len(first) + [1] * len(second), label
+
+
+def one_segment(
+    a: list[int], b: list[int], swap: bool, special: tuple[int, int]
+) -> tuple[list[int], list[int], int]:
+    ids, _, label = reference_pair(a, b, swap, special)
+    return ids, [0] * len(ids), label
+
+
 def _pair_case(generator: Generator, n: int, m: int, swap: bool) -> Case:
     ids = torch.randperm(90, generator=generator)[: n + m].add(10).tolist()
     a, b = ids[:n], ids[n:]
@@ -629,6 +721,18 @@ ORDER_PAIR = Exercise(
         Misconception(
             swaps_always,
             "You swap whatever `swap` says.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            segments_of_the_words_alone,
+            "Your segments are shorter than your ids: [CLS] and both [SEP] have a "
+            "segment, too.",
+        ),
+        Misconception(
+            one_segment,
+            "All of your row is segment 0: nothing leaks, but the model cannot tell "
+            "where the second piece begins but by [SEP]. Segment 1 begins after it.",
         ),
     ),
     hints=(
