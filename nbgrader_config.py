@@ -15,12 +15,16 @@ os.environ["PATH"] = os.pathsep.join(
     (str(Path(sys.executable).parent), os.environ["PATH"])
 )
 
-root = Path(os.environ.get("LMLIB_COURSE", Path(__file__).parent / "course")).resolve()
+named = os.environ.get("LMLIB_COURSE") or Path(__file__).parent / "course"
+root = Path(named).resolve()
 root.mkdir(parents=True, exist_ok=True)
 
 c.CourseDirectory.root = str(root)
 c.CourseDirectory.course_id = "compression-is-intelligence"
 c.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
+
+# What `nbgrader export` writes, unless its --to names another file.
+c.ExportPlugin.to = str(root / "grades.csv")
 
 # A test cell that a student deleted is put back, and fails, instead of vanishing.
 c.OverwriteCells.add_missing_cells = True

@@ -27,9 +27,10 @@ def device(name: "torch.device | str | None" = None) -> "torch.device":
         # Without CUDA torch raises an AssertionError.
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).split("\n")[0]
+            has = " or ".join(dict.fromkeys(("cpu", str(device()))))
             raise ValueError(
-                f"device must be one that this machine has, cpu or {device()}; got "
-                f"{name} ({reason})"
+                f"device must be one that this machine has, {has}; got {name} "
+                f"({reason})"
             ) from None
         return chosen
     if torch.cuda.is_available():

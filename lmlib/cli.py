@@ -8,8 +8,10 @@ import argparse
 import importlib.util
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
+import lmlib
 from lmlib.commands import check, distill, evaluate, finetune, generate, grade, pretrain
 
 COMMANDS = (check, grade, pretrain, finetune, distill, evaluate, generate)
@@ -42,12 +44,28 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
     try:
         return int(given.run(given))
     except (OSError, ValueError, RuntimeError, KeyError, ArithmeticError) as error:
-        print(f"lmlib: {error}", file=sys.stderr)
+        print(f"lmlib: {as_typed(str(error), given)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = ": --resume goes on" if "resume" in given else ""
         print(f"\nlmlib: interrupted{again}", file=sys.stderr)
         return 130
+
+
+#: What the library calls by another name than the command line does.
+OPTIONS = {
+    "n_train": "train",
+    "batch_size": "batch",
+    "vocab_size": "vocab",
+    "validate_every": "every",
+}
+
+
+def as_typed(error: str, given: argparse.Namespace) -> str:
+    """What the library says of an argument, of the option that was typed."""
+    name, must, rest = error.partition(" must ")
+    option = OPTIONS.get(name, name)
+    return f"--{option}{must}{rest}" if must and option in given else error
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -57,10 +75,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
     return parser.parse_args(arguments)
+
+
+def _version() -> str:
+    """With the folder: another package of that name is on the Python index."""
+    return f"lmlib {lmlib.__version__}, in {Path(lmlib.__file__).parent}"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ lmlib is not imported here: the runtime checker is an import hook, and pytest lo
 this file before the hook is in place.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -46,18 +45,6 @@ def no_runtime_types() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
-
-
-@pytest.fixture(scope="session")
-def site() -> Path:
-    spec = importlib.util.spec_from_file_location(
-        "build", Path(__file__).parent.parent / "book" / "build.py"
-    )
-    assert spec
-    assert spec.loader
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    return build.build().parent
 
 
 @pytest.fixture(scope="session")

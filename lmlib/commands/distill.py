@@ -57,6 +57,8 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.training.loop import train
     from lmlib.training.saved import load, save
 
+    options.settings_of(given)  # says what is wrong with it before anything is read
+    options.check_counts(given, "batch", "train", "length")
     for part in PARTS:
         if not getattr(given, part) >= 0:  # nor is nan
             raise ValueError(

@@ -57,6 +57,8 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.training.finetune import Pretrained, finetune
     from lmlib.training.saved import load, save
 
+    settings = options.settings_of(given)
+    options.check_counts(given, "batch", "train", "length")
     with parallel.processes(given.device) as device:
         start = load(given.model)
         if not isinstance(start.model, Pretrained):
@@ -70,7 +72,7 @@ def run(given: argparse.Namespace) -> int:
             start.model,
             task,
             start.tokenizer,
-            options.settings_of(given),
+            settings,
             method=given.method,
             rank=given.rank,
             length=length,

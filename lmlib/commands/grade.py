@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,16 @@ def add(commands: Any) -> None:
     grade.add_argument(
         "--course",
         type=Path,
-        default=Path("course"),
-        help="where records, feedback and marks go (default: course)",
+        metavar="FOLDER",
+        help="where records, feedback and marks go (default: LMLIB_COURSE in the "
+        "environment, else course/ of the repository, without one here)",
+    )
+    grade.add_argument(
+        "--solutions",
+        type=Path,
+        metavar="FOLDER",
+        help="the assignments (default: solutions/ of the repository that lmlib runs "
+        "from)",
     )
     grade.add_argument("--roster", type=Path, help="CSV of all students of the class")
     grade.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -66,17 +74,26 @@ def begin(given: argparse.Namespace) -> None:
     os.execve(sys.executable, words, forkserver.environment())
 
 
+def course_of(given: argparse.Namespace) -> Path:
+    """The folder of the course, the same that nbgrader_config.py tells nbgrader."""
+    repository = Path(__file__).parents[2]
+    above = repository if (repository / "nbgrader_config.py").is_file() else Path()
+    named = given.course or os.environ.get("LMLIB_COURSE") or above / "course"
+    return Path(named).resolve()
+
+
 def class_of(given: argparse.Namespace) -> Any:
     """What there is to grade, for an `IOProcess` to read."""
     from lmlib.grading import assignment
     from lmlib.grading.io_process import Class
     from lmlib.grading.submissions.assignments import assignment_of
     from lmlib.grading.submissions.intake import NOTHING, collect, place
+    from lmlib.grading.submissions.roster import read_roster
 
-    sources = {path.stem: path for path in assignment.solutions()}
+    sources = {path.stem: path for path in assignment.solutions(given.solutions)}
     if given.assignment and given.assignment not in sources:
         raise ValueError(f"--assignment must be one of: {', '.join(sources)}")
-    course = given.course.resolve()
+    course = course_of(given)
     named = given.submissions and given.submissions.resolve() != course
     where = given.submissions if named else course / "submitted"
 
@@ -116,8 +133,15 @@ def class_of(given: argparse.Namespace) -> Any:
     if (named and not submissions) or (not named and not known and idle):
         raise ValueError(nothing)
     assignment.enter(sources[name], course)
+    people = read_roster(given.roster).people if given.roster else {}
     return Class(
-        course, folder, source, tuple(submissions), tuple(others), tuple(unclear)
+        course,
+        folder,
+        source,
+        tuple(submissions),
+        tuple(others),
+        tuple(unclear),
+        {student: asdict(person) for student, person in people.items()},
     )
 
 

@@ -87,6 +87,13 @@ def settings_of(given: argparse.Namespace) -> Any:
     )
 
 
+def check_counts(given: argparse.Namespace, *names: str) -> None:
+    """Raise ValueError if one of these options is given and below 1."""
+    for name in names:
+        if (value := getattr(given, name)) is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
 def run_folder(out: Path) -> Path:
     """Where checkpoints and history of the training are, inside of `out`."""
     return out / "training"

@@ -21,7 +21,7 @@ The text is "installed" (documentation that came with Python, numpy, torch and
 matplotlib), one of its parts (reference, stdlib, numpy, torch, matplotlib), a public
 set (tiny-shakespeare, wikitext-2, alice29, analects, tang-poems), or a file or folder
 of yours. Documents are divided: 90 % to learn from, 5 % to choose by, 5 % for
-`lmlib evaluate`.
+`lmlib evaluate`; a single file is cut into these parts.
 
 In --out you find the model that was best on held-out text, in the layout of the Hugging
 Face hub (config.json, model.safetensors, tokenizer.json), how it was made (lmlib.json),
@@ -78,9 +78,17 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.training.saved import save
 
     out: Path = given.out or Path("runs") / given.recipe
-    family = given.family or RECIPES[given.recipe][0]
+    # All that can be told at once, before the text is read and a tokenizer made of it.
+    settings = options.settings_of(given)
+    options.check_counts(given, "batch", "vocab", "layers", "width", "heads", "length")
+    families = [name for name in RECIPES[given.recipe] if name != "pangu"]
+    family = given.family or families[0]
     if family == "pangu":
         raise ValueError("a PanGu-α cannot be kept in the Hugging Face layout")
+    if family not in families:
+        raise ValueError(
+            f"family must be {' or '.join(families)} for {given.recipe}, got {family}"
+        )
     with parallel.processes(given.device) as device:
         tokenizer = _tokenizer(given, out)
         corpus = load_corpus(given.text, tokenizer)
@@ -98,7 +106,7 @@ def run(given: argparse.Namespace) -> int:
             corpus,
             held_out,
             size,
-            options.settings_of(given),
+            settings,
             family=family,
             batch_size=given.batch,
             device=device,

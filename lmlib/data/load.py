@@ -2,13 +2,21 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from lmlib.data.cache import cache_folder
 from lmlib.data.corpus import Corpus, load_corpus_file, save_corpus
-from lmlib.data.documents import Document, Split, digest, n_bytes, select
+from lmlib.data.documents import (
+    Document,
+    Split,
+    check_split,
+    digest,
+    n_bytes,
+    select,
+)
 from lmlib.data.files import Unit, read_files
 from lmlib.data.installed import SOURCES, installed_documents
 from lmlib.data.public import TEXTS, public_documents
@@ -26,11 +34,12 @@ def load_documents(
 
     `name` is "installed" (everything in `installed.SOURCES`), one of those sources, one
     of `public.TEXTS`, or the path of a file or folder. Documents of a path are split by
-    their hashes, without duplicates; `unit` says what one is, see `read_files`.
+    their hashes, without duplicates; `unit` says what one is, see `read_files`. A file
+    that is one document is cut: its first 90 %, the next 5 %, the last 5 %.
 
     Raises:
         FileNotFoundError: `name` is none of these.
-        ValueError: there is no such split.
+        ValueError: there is no such split, or too little text to split.
         DataUnavailableError: a public set that can't be downloaded.
     """
     if name == "installed":
@@ -44,7 +53,27 @@ def load_documents(
         raise FileNotFoundError(
             f"{str(name)!r} is neither a file or folder nor one of {known}"
         )
-    return select(read_files(name, unit=unit), split)
+    documents = read_files(name, unit=unit)
+    if unit == "file" and Path(name).expanduser().is_file():
+        return [_part(documents[0], split)]
+    return select(documents, split)
+
+
+def _part(document: Document, split: Split) -> Document:
+    """The split of a single document, cut where a line ends."""
+    check_split(split)
+    if split == "all":
+        return document
+    text = document.text
+    cuts = [text.find("\n", int(len(text) * share)) + 1 for share in (0.9, 0.95)]
+    first, second = cuts
+    parts = {"train": text[:first], "valid": text[first:second], "test": text[second:]}
+    if not (all(cuts) and all(part.strip() for part in parts.values())):
+        raise ValueError(
+            f"{document.name} is too short to be cut into texts to learn from, to "
+            "choose by and to test with (90, 5 and 5 % of its lines)"
+        )
+    return replace(document, text=parts[split])
 
 
 def load_corpus(

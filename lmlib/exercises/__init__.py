@@ -4,6 +4,7 @@
 of the grader read the course's words in a process that has not imported torch.
 
     exercise.py   an exercise is data
+    questions.py  an exercise whose answer is a dictionary
     checks.py     `check`: what a student calls, and what the hidden tests call
     calls.py      what an answer calls, and may not
     registry.py   every exercise by its name; it finds the sections

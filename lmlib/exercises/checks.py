@@ -136,7 +136,7 @@ class Report:
             explanation, 76, break_long_words=False, break_on_hyphens=False
         )
         if not self.hidden and self.exercise.reveal:
-            lines.append(f"Smallest failing input: {failure.case.says}")
+            lines += f"Smallest failing input: {failure.case.says}".splitlines()
             lines += failure.detail.splitlines()
         return lines
 
@@ -469,7 +469,7 @@ def _violated(exercise: Exercise, part: Part, case: Case, value: Any) -> list[st
     """The properties that a value lacks; gradients and errors have no properties."""
     if part.observe is not call or type(value) is not Tensor:
         return []
-    if not _has_values(value) or not value.is_floating_point():
+    if not _has_values(value) or value.is_complex():
         return []
     # In double precision, for a property must not stumble over unlike dtypes.
     args, value = _in_double(case.args), value.detach().double()
@@ -511,7 +511,7 @@ def _difference(
                 f"The dtype is wrong: expected {expected.dtype}, got {got.dtype}.",
                 "",
             )
-        if expected.is_floating_point() and not got.isfinite().all():
+        if (expected.isfinite() & ~got.isfinite()).any():
             return "The output has values that are NaN or infinite.", _pair(
                 got, expected
             )
@@ -607,6 +607,8 @@ def _same(one: Any, other: Any) -> bool:
         return alike and _close(one.detach(), other.detach())
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (math.isnan(one) and math.isnan(other))
     return type(one) is type(other) and not isinstance(one, Tensor) and one == other
 
 
@@ -648,7 +650,8 @@ def _pair(got: Tensor, expected: Tensor) -> str:
 
 
 def _values(tensor: Tensor) -> str:
-    rounded: Any = [round(v, 4) for v in tensor.double().flatten().tolist()]
+    exact = tensor if tensor.is_floating_point() else tensor.long()
+    rounded: Any = [round(v, 4) for v in exact.flatten().tolist()]
     for size in reversed(tensor.shape[1:]):
         rounded = [rounded[i : i + size] for i in range(0, len(rounded), size)]
     return str(rounded)

@@ -25,7 +25,11 @@ def describe(got: Tensor, right: Tensor, given: dict[str, object]) -> str | None
         right: what is right.
         given: the arguments of the call by their names.
     """
+    if got.dtype == right.dtype == torch.bool and got.shape == right.shape:
+        return marks(got, right)
     got, right = got.detach().double(), right.detach().double()
+    if torch.equal(got, right):
+        return None  # of another dtype
     if got.shape != right.shape:
         return swapped_axes(got, right) or axes_of_size_one(got, right)
     if not right.numel():
@@ -48,6 +52,20 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(
         one, other, rtol=RELATIVE, atol=ABSOLUTE
     )
+
+
+def marks(got: Tensor, right: Tensor) -> str | None:
+    """What is True and should not be, and the reverse."""
+    too_many, missing = bool((got & ~right).any()), bool((right & ~got).any())
+    if torch.equal(got, ~right):
+        return "True and False have changed places."
+    if missing and not too_many:
+        return "All that you mark has to be marked, but some places are missing."
+    if too_many and not missing:
+        return "All that has to be marked is, but you mark other places too."
+    if missing and torch.equal(got.sum(dim=-1), right.sum(dim=-1)):
+        return "You mark as many places as you should in each row, but others."
+    return None
 
 
 def swapped_axes(got: Tensor, right: Tensor) -> str | None:
@@ -116,6 +134,8 @@ def constant_factor(got: Tensor, right: Tensor, given: dict[str, object]) -> str
     for name, value in _named_numbers(given):
         if math.isclose(factor, value, rel_tol=1e-3):
             return f"Your output is {name} times the right one."
+    if right.numel() == 1:
+        return None  # any number is a constant times another
     return "Your output is the right one times a constant."
 
 

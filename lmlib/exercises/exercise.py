@@ -179,7 +179,8 @@ def plain_number(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray) and value.size == 1:
         return value.item()
     if type(value) is torch.Tensor and value.layout == torch.strided:
-        return value.item() if value.numel() == 1 else value
+        has_items = not (value.is_nested or value.is_meta or value.is_quantized)
+        return value.item() if has_items and value.numel() == 1 else value
     return value
 
 

@@ -33,6 +33,9 @@ from lmlib.exercises.calls import LIBRARY
 from lmlib.exercises.catalogue import Entry, find_entry
 
 ROOT = Path(__file__).parents[2]
+# Beside the package in a copy of the repository, and no part of an installed one:
+# students install it too, and would have all answers.
+SOLUTIONS = ROOT / "solutions"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -150,16 +153,26 @@ def write_source(solution: Path, source_directory: Path) -> Path:
     return target
 
 
-def nbgrader(*arguments: str, course: Path) -> None:
-    """Run nbgrader with this project's configuration in the folder `course`.
+def nbgrader(*arguments: str, course: Path, folder: Path = ROOT) -> None:
+    """Run nbgrader on the course in the folder `course`.
+
+    Parameters:
+        folder: has this project's nbgrader_config.py. Where there is none, nbgrader
+            does without: it need only know the course.
 
     Raises:
         RuntimeError: nbgrader failed; the message is the end of its log.
     """
+    # nbgrader calls `alembic`, which lies beside Python, on the PATH or not.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "LMLIB_COURSE": str(course)},
+        [
+            *(sys.executable, "-m", "nbgrader", *arguments),
+            f"--CourseDirectory.root={course}",
+            f"--CourseDirectory.db_url=sqlite:///{course / 'gradebook.db'}",
+        ],
+        cwd=folder,
+        env={**os.environ, "LMLIB_COURSE": str(course), "PATH": path},
         capture_output=True,
         text=True,
     )
@@ -179,7 +192,11 @@ def enter(solution: Path, course: Path) -> None:
     known = made.is_file() and (course / "gradebook.db").is_file()
     if write_source(solution, course / "source").read_bytes() == before and known:
         return
-    nbgrader("generate_assignment", solution.stem, "--create", "--force", course=course)
+    nbgrader(
+        *("generate_assignment", solution.stem, "--create", "--force"),
+        course=course,
+        folder=solution.parents[2],  # above solutions/, in a copy of the repository
+    )
 
 
 def release(solution: Path, exercises: Path, course: Path) -> Path:
@@ -198,9 +215,24 @@ def release(solution: Path, exercises: Path, course: Path) -> Path:
     return target
 
 
-def solutions() -> list[Path]:
-    """The sources of all assignments, in the order of their sections."""
-    return sorted((ROOT / "solutions").glob("*/*.py"))
+def solutions(folder: Path | None = None) -> list[Path]:
+    """The sources of all assignments in `folder`, in the order of their sections.
+
+    Parameters:
+        folder: by default that of this repository.
+
+    Raises:
+        ValueError: there are none; for the instructor.
+    """
+    folder = (folder or SOLUTIONS).resolve()
+    found = sorted(folder.glob("*/*.py"))
+    if not found:
+        raise ValueError(
+            f"no assignments in {folder}: name the folder solutions/ of a copy of the "
+            "course's repository with --solutions. It is not installed with lmlib, for "
+            "students install that too"
+        )
+    return found
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,6 +37,7 @@ class Class:
         submissions: of `intake`, one a student.
         others: assignments that were handed in as well, to be graded after this one.
         unclear: files that are for one of several assignments, and nothing tells which.
+        people: what the roster says of each student, for the gradebook.
     """
 
     course: Path
@@ -45,6 +46,7 @@ class Class:
     submissions: tuple[Any, ...]
     others: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
+    people: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class IOProcess:
@@ -54,8 +56,8 @@ class IOProcess:
         read: finds the class, in that process; what it raises, `class_` raises.
 
     Attributes:
-        kept: after `finish`, the records that a person has changed in the gradebook,
-            as they are sent out.
+        kept: after `finish`, the records of which the gradebook knows more than the
+            tests (a name, what a person has given), as they are sent out.
     """
 
     def __init__(self, read: Callable[[], Class]) -> None:
@@ -157,7 +159,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     connection.send((*first, found.others, found.unclear))
     for submission in found.submissions:
         connection.send(submission)
-    course, folder = found.course, found.folder
+    course, folder, people = found.course, found.folder, found.people
     del found
 
     gc.freeze()  # what has been imported is not looked at in every collection
@@ -183,7 +185,9 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     records = arriving()
     problems: list[str] = []
     try:
-        problems = gradebook.write_records(course, records, sent=send_out)
+        problems = gradebook.write_records(
+            course, records, people=people, sent=send_out
+        )
     except EOFError:
         raise
     except Exception as error:

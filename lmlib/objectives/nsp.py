@@ -23,18 +23,13 @@ from lmlib.objectives.sequences import Ids
 BLUNT = 8  # a B loses fewer tokens than these at its end
 
 
-def random_next(
+def other_document(
     corpus: Corpus, pairs: Pairs, first_sentences: Ids, rng: np.random.Generator
 ) -> Pairs:
-    """Half of the pairs, by the toss of a coin, get a B from elsewhere, and label 1.
+    """The pairs with a B from a random *other* document; all labels are 1.
 
-    That B begins at a random sentence of a random *other* document, among those after
-    which there is as much text as the B that follows A has.
-
-    Nothing but what A and B say is to tell the label. So both B's are drawn for every
-    pair and cut to the length of the shorter one, and then the coin is tossed; and a
-    random few tokens (fewer than `BLUNT`) are cut off their end, for a B that follows
-    A ends with a sentence more often than one that was cut to a length.
+    It begins at a random sentence after which there is as much text as the B that
+    follows A has, and is as long as that one; in a document too short for it, shorter.
 
     Raises:
         ValueError: there is no other document.
@@ -50,10 +45,28 @@ def random_next(
     wanted = pairs.b_stop - pairs.b_start
     last = np.searchsorted(corpus.sentences, end - wanted, side="right") - 1
     begin = corpus.sentences[rng.integers(first, np.maximum(last, first) + 1)]
-    length = np.minimum(wanted, end - begin)
-    length -= np.minimum(rng.integers(BLUNT, size=len(own)), length - 1)
-    label = rng.integers(2, size=len(own))
-    b_start = np.where(label == 1, begin, pairs.b_start)
+    b_stop = np.minimum(begin + wanted, end)
+    return replace(pairs, b_start=begin, b_stop=b_stop, label=np.ones_like(own))
+
+
+def random_next(
+    corpus: Corpus, pairs: Pairs, first_sentences: Ids, rng: np.random.Generator
+) -> Pairs:
+    """Half of the pairs, by the toss of a coin, get a B from elsewhere, and label 1.
+
+    Nothing but what A and B say is to tell the label. So both B's are drawn for every
+    pair and cut to the length of the shorter one, and then the coin is tossed; and a
+    random few tokens (fewer than `BLUNT`) are cut off their end, for a B that follows
+    A ends with a sentence more often than one that was cut to a length.
+
+    Raises:
+        ValueError: there is no other document.
+    """
+    other = other_document(corpus, pairs, first_sentences, rng)
+    length = other.b_stop - other.b_start
+    length -= np.minimum(rng.integers(BLUNT, size=len(length)), length - 1)
+    label = rng.integers(2, size=len(length))
+    b_start = np.where(label == 1, other.b_start, pairs.b_start)
     return replace(pairs, b_start=b_start, b_stop=b_start + length, label=label)
 
 

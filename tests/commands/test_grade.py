@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from lmlib.cli import main
+from lmlib.cli import main, parse
 from lmlib.commands import grade as grade_command
 from lmlib.grading import assignment
 from lmlib.grading.assignment import ROOT
@@ -17,7 +17,7 @@ from lmlib.grading.results.record import Record
 from lmlib.grading.submissions import intake
 from tests.grading import sample_class
 from tests.grading.sample_class import ASSIGNMENT
-from tests.grading.submissions.test_intake import zipped
+from tests.grading.submissions.samples import zipped
 
 
 def test_check_tells_a_student_what_is_wrong(tmp_path, capsys):
@@ -51,6 +51,7 @@ def test_grade_takes_a_folder_of_notebooks_and_a_roster(tmp_path, capsys, monkey
     graded = course / "graded" / ASSIGNMENT
     marks = (graded / "marks.csv").read_text("utf-8-sig").splitlines()
     rows = {row.split(",")[0]: row.split(",") for row in marks[1:]}
+    rows = {student: [student, *rest] for student, [_, _, _, *rest] in rows.items()}
     assert rows["solution"][1] == "graded"
     assert [float(p) for p in rows["solution"][2:12]] == sample_class.FULL
     expected = sample_class.MARKS["subtle-mistakes"]
@@ -337,6 +338,39 @@ def test_a_persons_marks_and_comments_are_in_all_that_is_sent_out(
     assert (record.points, record.comments) == (36, ())
 
 
+def test_names_of_the_roster_are_in_all_that_is_sent_out(tmp_path, grade, notebooks):
+    roster = tmp_path / "class.csv"
+    roster.write_text("id,name,email\nanna,Anna Bell,a@uni.example\ncarl,Carl Coe,\n")
+    files = {f"{name}.ipynb": notebooks["blank"] for name in ("anna", "guest")}
+    rows = grade("class.zip", files, "--roster", str(roster))
+    course = tmp_path / "course"
+    graded = course / "graded" / ASSIGNMENT
+    for told in (rows, grade()):  # the gradebook knows them, without a roster too
+        named = {who: (row["name"], row["email"]) for who, row in told.items()}
+        assert named == {
+            "anna": ("Anna Bell", "a@uni.example"),
+            "carl": ("Carl Coe", ""),
+            "guest": ("", ""),
+        }
+        page = (graded / "class.html").read_text()
+        assert page.count("<td>Anna Bell</td>") == 1
+        assert "a@uni.example" in page
+        assert "anna · Anna Bell" in (graded / "feedback" / "anna.html").read_text()
+        assert "<td>Anna Bell</td>" in (course / "graded" / "course.html").read_text()
+    assignment.nbgrader("export", course=course)
+    with (course / "grades.csv").open() as file:
+        exported = {row["student_id"]: row for row in csv.DictReader(file)}
+    anna = exported["anna"]
+    assert (anna["first_name"], anna["last_name"]) == ("Anna", "Bell")
+    assert anna["email"] == "a@uni.example"
+    # What an instructor mends in formgrader stays where the roster says nothing.
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_student("carl", email="c@uni.example")
+    assert grade(None, None, "--roster", str(roster))["carl"]["email"] == (
+        "c@uni.example"
+    )
+
+
 def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grade):
     course = tmp_path / "course"
     (tmp_path / "README.md").write_text("# Hello\n")
@@ -361,13 +395,33 @@ def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grad
     assert points(grade("course")) == {"anna": "0", "bob": "0"}
 
 
+def test_the_course_is_the_one_that_nbgrader_works_on(tmp_path, monkeypatch):
+    def course(*options):
+        return grade_command.course_of(parse(["grade", *options]))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LMLIB_COURSE", raising=False)
+    assert course() == ROOT / "course"  # wherever one stands
+    monkeypatch.setenv("LMLIB_COURSE", "mine")
+    assert course() == tmp_path / "mine"
+    assert course("--course", "other") == tmp_path / "other"
+    (tmp_path / "anna.ipynb").write_text("{")
+    arguments = ["grade", "anna.ipynb", "--assignment", ASSIGNMENT]
+    assert main(arguments) == 0
+    assert list(marks_of(tmp_path / "mine")) == ["anna"]
+    assignment.nbgrader("export", course=tmp_path / "mine")
+    export = (tmp_path / "mine" / "grades.csv").read_text()
+    assert f"{ASSIGNMENT}," in export
+    assert not (ROOT / "grades.csv").exists()
+
+
 def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
     again = tmp_path / "solutions" / "3.1-again" / "3.1-again.py"
     again.parent.mkdir(parents=True)
     again.write_bytes(sample_class.SOLUTION.read_bytes())
     both = [again, sample_class.SOLUTION]
-    monkeypatch.setattr(assignment, "solutions", lambda: both)
+    monkeypatch.setattr(assignment, "solutions", lambda _=None: both)
     right = nbformat.writes(sample_class.fill(sample_class.only("weighted_sum")))
     blank = nbformat.writes(sample_class.fill({}))
     files = {
@@ -384,10 +438,11 @@ def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
     assert "not graded: carol.ipynb, for nothing tells of which assignment" in told
     with (course / "graded" / "course.csv").open(encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["student", "3.1-again", ASSIGNMENT, "points", "max_points"]
+    names = ["student", "name", "3.1-again", ASSIGNMENT, "points", "max_points"]
+    assert list(rows[0]) == names
     assert [list(row.values()) for row in rows] == [
-        ["ann", "0", "2", "2", "72"],
-        ["bob", "", "0", "0", "72"],
+        ["ann", "", "0", "2", "2", "72"],
+        ["bob", "", "", "0", "0", "72"],
     ]
     page = (course / "graded" / "course.html").read_text()
     assert f'href="{ASSIGNMENT}/class.html"' in page
@@ -399,7 +454,9 @@ def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
 
 def test_what_tells_nothing_needs_the_assignments_name(tmp_path, monkeypatch, capsys):
     other = tmp_path / "3.1-again.py"
-    monkeypatch.setattr(assignment, "solutions", lambda: [other, sample_class.SOLUTION])
+    monkeypatch.setattr(
+        assignment, "solutions", lambda _=None: [other, sample_class.SOLUTION]
+    )
     other.write_bytes(sample_class.SOLUTION.read_bytes())
     (tmp_path / "in").mkdir()
     nbformat.write(sample_class.fill({}), tmp_path / "in" / "carol.ipynb")

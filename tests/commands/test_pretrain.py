@@ -70,6 +70,15 @@ def test_makes_a_tokenizer(tmp_path):
     assert load(tmp_path / "out").tokenizer.size <= 120
 
 
+def test_one_file_is_enough(tmp_path):
+    text = "".join(f"This is line {i} of a file.\n" for i in range(400))
+    (tmp_path / "one.txt").write_text(text)
+    arguments = ["pretrain", "causal", "--text", str(tmp_path / "one.txt")]
+    arguments += ["--out", str(tmp_path / "out"), "--tokenizer", "bytes"]
+    assert main([*arguments, *TINY, *SHORT]) == 0
+    assert load(tmp_path / "out").made["steps"] == 6
+
+
 def test_mistakes_are_told_in_a_line(tmp_path, capsys):
     assert main(["pretrain", "causal", "--text", str(tmp_path / "nothing")]) == 2
     assert "nothing" in capsys.readouterr().err

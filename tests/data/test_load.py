@@ -140,8 +140,26 @@ def test_one_file_is_split_by_blocks(tmp_path):
     path.write_text("\n\n".join(f"block {i}" for i in range(50)))
     assert len(load_documents(path, "all", unit="block")) == 50
     assert load_documents(path, "test", unit="block")
-    with pytest.raises(ValueError, match="smaller documents"):
-        load_documents(path, "test")
+
+
+@pytest.mark.parametrize("between", ["\n\n", "\n", "\r\n"])
+def test_one_file_is_cut_at_its_lines(tmp_path, between):
+    path = tmp_path / "a.txt"
+    path.write_bytes(between.join(f"line {i}" for i in range(200)).encode())
+    parts = [load_documents(path, s) for s in ("train", "valid", "test")]
+    (whole,) = load_documents(path, "all")
+    assert "".join(part.text for (part,) in parts) == whole.text
+    shares = [len(part.text) / len(whole.text) for (part,) in parts]
+    assert shares == pytest.approx([0.9, 0.05, 0.05], abs=0.01)
+    assert all(part.text.startswith(("line", "\n")) for (part,) in parts)
+
+
+@pytest.mark.parametrize("text", ["one line", "two\nlines", "x\n" + " \n" * 50])
+def test_one_file_that_is_too_short_is_told(tmp_path, text):
+    (tmp_path / "a.txt").write_text(text)
+    for split in ("train", "valid", "test"):
+        with pytest.raises(ValueError, match=r"a\.txt is too short to be cut"):
+            load_documents(tmp_path / "a.txt", split)
 
 
 def test_names_are_sources_texts_and_paths(monkeypatch, tmp_path):

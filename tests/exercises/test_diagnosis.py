@@ -70,6 +70,30 @@ def test_what_can_be_seen(got, words):
     assert said is None if words is None else words in said
 
 
+MARKS = torch.rand(3, 8, generator=torch.Generator().manual_seed(1)) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("got", "words"),
+    [
+        (~MARKS, "changed places"),
+        (MARKS & (torch.arange(8) > 3), "some places are missing"),
+        (MARKS | (torch.arange(8) > 3), "you mark other places too"),
+        (MARKS.roll(1, 1), "as many places as you should"),
+    ],
+)
+def test_what_can_be_seen_of_marks(got, words):
+    assert words in describe(got, MARKS, {})
+
+
+def test_what_is_equal_but_for_its_type_is_not_called_rounded():
+    assert describe(MARKS.long(), MARKS, {}) is None
+
+
+def test_a_single_number_is_not_called_a_multiple_of_another():
+    assert describe(torch.tensor(1.2), torch.tensor(1.0), {}) is None
+
+
 def test_a_residual_is_named():
     x = torch.ones(3, 4, 5)
     assert "plus `x`" in describe(X + x, X, {"x": x})

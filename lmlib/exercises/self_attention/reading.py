@@ -1,22 +1,20 @@
 """Section 3.1: find the bug, read the plot."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from lmlib import attention, positions
+from lmlib.exercises import questions
 from lmlib.exercises.exercise import (
     Case,
     Exercise,
-    Function,
     Misconception,
     Part,
     distinct_sizes,
     normal,
-    plain_number,
 )
 from lmlib.exercises.self_attention import slips
 
@@ -176,77 +174,52 @@ def reference_answers() -> dict[str, Any]:
     }
 
 
-def _wrong(**answers: object) -> Function:
-    """Answers that are wrong in the given places."""
-
-    def give() -> dict[str, Any]:
-        return {**reference_answers(), **answers}
-
-    give.__name__ = "_".join(f"{k}_{v}" for k, v in answers.items())
-    return give
-
-
-def _answer(key: str) -> Callable[[Function, tuple[Any, ...]], Any]:
-    """For `Part.observe`: one answer, numbers to two decimals."""
-
-    def observe(function: Function, args: tuple[Any, ...]) -> Any:
-        given = plain_number(function().get(key))
-        number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        return round(float(given), 2) if number else given
-
-    return observe
-
-
-def _no_inputs(generator: Generator) -> list[Case]:
-    return [Case((), "what the plot shows", only=True)]
-
-
 READ_THE_PLOT = Exercise(
     name="3.1/read_the_plot",
     title="Read the plot",
     difficulty=2,
     minutes=10,
     reference=reference_answers,
-    parts=tuple(
-        Part(text, 1, _no_inputs, _answer(key))
-        for key, text in {
+    parts=questions.parts(
+        {
             "scaled": "`scaled`: which curve divides by √d_k",
             "ceiling": "`ceiling`: the entropy that no curve can exceed, in bits",
             "variance": "`variance`: of the dot products at d_k = 64, undivided",
             "half": "`half`: where the product first falls below half",
-        }.items()
+        },
+        "what the plot shows",
     ),
     misconceptions=(
         Misconception(
-            _wrong(scaled="B"),
+            questions.wrong(reference_answers, scaled="B"),
             "B falls towards 0 bits, a softmax that puts all weight on one key: that "
             "is what happens when the scores grow with d_k. Division by √d_k keeps "
             "their size, and so the entropy.",
         ),
         Misconception(
-            _wrong(ceiling=64.0),
+            questions.wrong(reference_answers, ceiling=64.0),
             "64 is the number of keys. The entropy of a uniform choice among n is "
             "log₂ n bits.",
         ),
         Misconception(
-            _wrong(ceiling=round(math.log(N_KEYS), 2)),
+            questions.wrong(reference_answers, ceiling=round(math.log(N_KEYS), 2)),
             "That is ln 64, in nats: the axis is in bits, so the logarithm is to the "
             "base 2.",
         ),
         Misconception(
-            _wrong(variance=8.0),
+            questions.wrong(reference_answers, variance=8.0),
             "8 = √64 is the standard deviation; its square is asked.",
         ),
         Misconception(
-            _wrong(variance=1.0),
+            questions.wrong(reference_answers, variance=1.0),
             "1 is the variance *after* the division by √d_k: what is it before?",
         ),
         Misconception(
-            _wrong(half=27.0),
+            questions.wrong(reference_answers, half=27.0),
             "At 27 the product is still above half: the first distance *below* it.",
         ),
         Misconception(
-            _wrong(half=32.0),
+            questions.wrong(reference_answers, half=32.0),
             "32 is the product at distance 0, on the vertical axis: the distance is on "
             "the horizontal one.",
         ),

@@ -30,11 +30,12 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import nbformat
@@ -74,6 +75,7 @@ def write_records(
     db_url: str | None = None,
     config: Config | None = None,
     patience: float = 60.0,
+    people: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     sent: Callable[[Record], None] = lambda record: None,
 ) -> list[str]:
     """Write records into the gradebook of the nbgrader course in the folder `course`.
@@ -83,8 +85,11 @@ def write_records(
         db_url: of the gradebook, if it is not course/gradebook.db.
         config: nbgrader's configuration, for the penalty on late submissions.
         patience: seconds to wait for a database that another program has locked.
+        people: what is known of each student: first_name, last_name, email. What is
+            empty or missing stays as the gradebook has it.
         sent: called with each record that is written, as the gradebook then has it:
-            with what a person has given and written in formgrader.
+            with the student's name, and what a person has given and written in
+            formgrader.
 
     Returns:
         A sentence for each record that does not fit the assignment as it was released;
@@ -133,7 +138,8 @@ def write_records(
             if name not in releases:
                 released = partial(_released, gradebook, course, name)
                 releases[name] = persist(released)
-            writer = _Writer(gradebook, course, record, releases[name], config)
+            person = people.get(record.student, {})
+            writer = _Writer(gradebook, course, record, releases[name], config, person)
             try:
                 persist(writer.write)
             except ValueError as error:
@@ -201,7 +207,9 @@ class _Writer:
         record: Record,
         released: _Release,
         config: Config | None,
+        person: Mapping[str, str],
     ) -> None:
+        self.person = {key: value for key, value in person.items() if value}
         self.gradebook = gradebook
         self.record = record
         self.released = released
@@ -216,7 +224,7 @@ class _Writer:
     def write(self) -> None:
         self.check()
         try:
-            self.gradebook.update_or_create_student(self.record.student)
+            self.gradebook.update_or_create_student(self.record.student, **self.person)
             if self.record.state == "missing":
                 self.remove()
                 return
@@ -262,11 +270,18 @@ class _Writer:
                 )
 
     def as_kept(self) -> Record:
-        """The record with a person's points and comments: what is sent out."""
+        """The record with the student's name, and a person's points and comments."""
+        student = self.gradebook.find_student(self.record.student)
+        known = (student.first_name, student.last_name)
+        record = replace(
+            self.record,
+            name=" ".join(part for part in known if part),
+            email=student.email or "",
+        )
         try:
             kept = self.gradebook.find_submission_notebook(*self.key)
         except MissingEntry:
-            return self.record
+            return record
         names = self.released.names
         cells = {cell.grade_id: cell for cell in self.record.cells}
         for grade in kept.grades:
@@ -286,7 +301,7 @@ class _Writer:
             for comment in kept.comments
             if comment.manual_comment
         )
-        return replace(self.record, cells=tuple(cells.values()), comments=comments)
+        return replace(record, cells=tuple(cells.values()), comments=comments)
 
     # -- The database -----------------------------------------------------------------
 

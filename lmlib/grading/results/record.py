@@ -48,6 +48,7 @@ class Record:
         fingerprint: of the submission, the tests and the library; see `batch`.
         platform: the number by which the learning platform knows the student.
         comments: (name of a cell, what a person wrote about it), from the gradebook.
+        name, email: of the student, from the gradebook.
     """
 
     student: str
@@ -62,6 +63,8 @@ class Record:
     fingerprint: str = ""
     platform: str = ""
     comments: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+    email: str = ""
 
     @property
     def has_mark(self) -> bool:
@@ -95,7 +98,7 @@ class Record:
         """
         data: Any = json.loads(text)
         names = {f.name for f in fields(cls)}
-        later = {"platform", "comments"}  # older records lack these
+        later = {"platform", "comments", "name", "email"}  # older records lack these
         if not isinstance(data, dict) or not names - later <= set(data) <= names:
             raise ValueError("this is not the record of a submission")
         data["cells"] = tuple(

@@ -85,20 +85,28 @@ def write_course(folder: Path) -> None:
     for student in students:
         found = [table.get(student) for table in tables.values()]
         points = [float(row["points"]) for row in found if row and row["points"]]
-        rows.append((student, found, math.fsum(points)))
+        name = next((row["name"] for row in found if row and row.get("name")), "")
+        rows.append((student, name, found, math.fsum(points)))
     # An assignment's maximum is that of whoever has a mark.
     most = [
         max((float(row["max_points"] or 0) for row in table.values()), default=0.0)
         for table in tables.values()
     ]
-    page = _render("course.html.j2", assignments=list(tables), rows=rows, most=most)
+    page = _render(
+        "course.html.j2",
+        assignments=list(tables),
+        rows=rows,
+        most=most,
+        named=any(name for _, name, _, _ in rows),
+    )
     _write(folder / "course.html", page)
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(["student", *map(guarded, tables), "points", "max_points"])
-    for student, found, total in rows:
+    ends = ["points", "max_points"]
+    writer.writerow(["student", "name", *map(guarded, tables), *ends])
+    for student, name, found, total in rows:
         cells = [row["points"] if row else "" for row in found]
-        writer.writerow([student, *cells, number(total), number(math.fsum(most))])
+        writer.writerow([student, name, *cells, number(total), number(math.fsum(most))])
     _write(folder / "course.csv", "\ufeff" + file.getvalue())
 
 
@@ -275,6 +283,7 @@ def class_page(records: Sequence[Record], pairs: Sequence[Pair] = ()) -> str:
         summary=_summary(points),
         person=for_a_person(records, pairs),
         missing=sorted(r.student for r in records if r.state == "missing"),
+        named=any(record.name for record in records),
         states=[(s, sum(r.state == s for r in records)) for s in STATES],
         items=statistics_of_items,
         mistakes=mistakes(records),
@@ -306,7 +315,7 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def marks_csv(records: Sequence[Record]) -> str:
-    """A row a student: state, points by exercise, sum, maximum, reason, …
+    """A row a student: name, state, points by exercise, sum, maximum, reason, …
 
     …, what the tests alone gave where a person has given other points, and comments.
 
@@ -318,13 +327,15 @@ def marks_csv(records: Sequence[Record]) -> str:
     writer = csv.writer(file)
     names = [guarded(name.removeprefix("test_")) for name in grade_ids]
     ends = ["points", "max_points", "reason", "automatic", "comments"]
-    writer.writerow(["student", "state", *names, *ends])
+    writer.writerow(["student", "name", "email", "state", *names, *ends])
     for record in sorted(records, key=lambda record: record.student):
         marked = record.has_mark
         points = {c.grade_id: number(c.points) for c in record.cells if marked}
         writer.writerow(
             [
                 guarded(record.student),
+                guarded(record.name),
+                guarded(record.email),
                 guarded(record.state),
                 *(points.get(grade_id, "") for grade_id in grade_ids),
                 number(record.points) if marked else "",

@@ -23,16 +23,27 @@ LMS = ("lmsuserid", "lmsid", "canvasid", "moodleid", "identifier", "participant"
 
 
 @dataclass(frozen=True)
+class Person:
+    """What a roster says of a student, in the gradebook's words; "" if it does not."""
+
+    first_name: str = ""
+    last_name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True)
 class Roster:
     """The students of a class.
 
     Attributes:
         students: their ids in the order of the file.
+        people: who they are, by id.
         known_as: other names that belong to one student only, after `_plain`.
         by_number: the learning platform's own number for each student.
     """
 
     students: tuple[str, ...]
+    people: dict[str, Person]
     known_as: dict[str, str]
     by_number: dict[str, str]
 
@@ -71,7 +82,11 @@ def read_roster(path: Path) -> Roster:
         )
     others = [c for c in (column(NAME), column(EMAIL)) if c is not None]
     given, family, platform = column(GIVEN), column(FAMILY), column(LMS)
+    whole = column((*NAME, "student"))  # Canvas has the name there
+    whole = whole if whole != key else None
+    mail = column(EMAIL)
     lines: dict[str, int] = {}
+    people: dict[str, Person] = {}
     names: dict[str, set[str]] = defaultdict(set)
     numbers: dict[str, set[str]] = defaultdict(set)
     for line, row in rows[1:]:
@@ -92,6 +107,12 @@ def read_roster(path: Path) -> Roster:
                 f"{student} is there twice."
             )
         lines[student] = line
+        forename, surname, fullname, email = (
+            "" if at is None else cells[at] for at in (given, family, whole, mail)
+        )
+        if not forename + surname:
+            forename, surname = _parted(fullname)
+        people[student] = Person(*map(_harmless, (forename, surname, email)))
         for text in (student, *(cells[c] for c in others)):
             for name in _spellings(text):
                 names[name].add(student)
@@ -105,7 +126,24 @@ def read_roster(path: Path) -> Roster:
             numbers[number].add(student)
     if not lines:
         raise ValueError(f"The roster {path} names no student.")
-    return Roster(tuple(lines), _unique(names), _unique(numbers))
+    return Roster(tuple(lines), people, _unique(names), _unique(numbers))
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """First and last name, of `Jane Doe` or of `Doe, Jane`."""
+    if "," in name:
+        last, _, first = name.partition(",")
+    else:
+        first, _, last = name.strip().rpartition(" ")
+    return first, last
+
+
+def _harmless(text: str) -> str:
+    """Without what would leave its place in nbgrader's pages and in its export.
+
+    People choose the name by which a platform knows them.
+    """
+    return " ".join(re.sub(r'[,<>"\x00-\x1f\ud800-\udfff]', " ", text).split())
 
 
 def _unique(names: dict[str, set[str]]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from lmlib.grading.examination.forkserver import Forkserver
 from lmlib.grading.submissions.intake import Submission
 
 LIMITS = examiner.Limits(cell=2.0, test=2.0, notebook=30.0)
+# For a test that has to end, however busy the machine is, and not in time.
+PATIENT = examiner.Limits(cell=60.0, test=60.0, notebook=120.0)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,9 @@ def cell(source: str, name: str, role: str, points: float = 1) -> nbformat.Noteb
     return made
 
 
-def examine(forkserver, student: str | list[str], *tests: str, given: str = ""):
+def examine(
+    forkserver, student: str | list[str], *tests: str, given: str = "", limits=LIMITS
+):
     """The record of a notebook with these cells of the student, and these tests."""
     student = [student] if isinstance(student, str) else student
     cells = [
@@ -40,10 +44,10 @@ def examine(forkserver, student: str | list[str], *tests: str, given: str = ""):
         *(cell(text, f"answer{i}", "solution") for i, text in enumerate(student)),
         *(cell(text, f"test{i}", "test") for i, text in enumerate(tests)),
     ]
-    return examined(forkserver, nbformat.v4.new_notebook(cells=cells))
+    return examined(forkserver, nbformat.v4.new_notebook(cells=cells), limits=limits)
 
 
-def examined(forkserver, notebook, source=None):
+def examined(forkserver, notebook, source=None, limits=LIMITS):
     """The record of a notebook, which is its own source if there is no other."""
     submission = Submission(
         student="s",
@@ -56,7 +60,7 @@ def examined(forkserver, notebook, source=None):
     connection = forkserver.connect()
     try:
         return examiner.examine_submission(
-            submission, source or notebook, connection, LIMITS
+            submission, source or notebook, connection, limits
         )
     finally:
         connection.close()
@@ -128,6 +132,7 @@ def test_gradcheck_of_a_students_function(forkserver):
         "def f(x): return torch.softmax(x, -1) ** 2",
         "x = torch.randn(3, dtype=torch.float64, requires_grad=True)\n"
         "assert torch.autograd.gradcheck(f, (x,))",
+        limits=PATIENT,  # gradcheck imports sympy, which alone takes a second
     )
 
 

@@ -186,6 +186,8 @@ def hostile(text: str) -> Record:
         fingerprint=text,
         platform=text,
         comments=((text, text), ("split_heads", text)),
+        name=text,
+        email=text,
     )
     assert all(getattr(record, f.name) for f in fields(record) if f.name != "seconds")
     return record

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 from playwright.sync_api import Page
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # Each entry is what is wrong and where; [] is a page as it should be.
 CHECKS = r"""
@@ -115,7 +115,8 @@ CHECKS = r"""
 
 # Names, roles, landmarks, contrast, what scrolls: axe-core looks. Of a formula it reads
 # what a screen reader does.
-AXE = (ROOT / "tests" / "vendor" / "axe" / "axe.min.js").read_text(encoding="utf-8")
+VENDOR = Path(__file__).parent / "vendor"
+AXE = (VENDOR / "axe" / "axe.min.js").read_text(encoding="utf-8")
 RUN_AXE = """
 async () => {
   const settings = { preload: false, resultTypes: ["violations"] };

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.pages import LINKS, broken_links, inspect
+from tests.book.pages import LINKS, broken_links, inspect
 
 HEAD = "<!doctype html><html lang=en><meta charset=utf-8><title>A page</title>"
 GOOD = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-LIVE = Path(__file__).parent.parent / "book" / "_live"
+LIVE = Path(__file__).parents[2] / "book" / "_live"
 SCRIPT = LIVE / "public" / "live" / "model.js"
 RECORD = json.loads((LIVE / "public" / "live" / "model.json").read_text())
 WIDGET = (LIVE / "widget.html").read_text()

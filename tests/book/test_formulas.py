@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sphinx.testing.util import SphinxTestApp
 
-EXTENSIONS = Path(__file__).resolve().parent.parent / "book" / "_ext"
+EXTENSIONS = Path(__file__).resolve().parents[2] / "book" / "_ext"
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Page
 
 from lmlib.grading.results import report
+from tests.book.pages import LINKS, ROOT, broken_links, inspect
 from tests.grading import sample_records
-from tests.pages import LINKS, ROOT, broken_links, inspect
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
