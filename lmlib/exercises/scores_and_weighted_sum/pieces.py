@@ -89,7 +89,7 @@ def _halves(generator: Generator) -> list[Case]:
     for leading in ((), (2,)):
         n_query, n_key, d_k, d_v = distinct_sizes(generator, 4)
         q = normal(generator, *leading, n_query, d_k)
-        parts = []
+        parts: list[Tensor] = []
         for n in (n_key, n_key + 5):
             key = normal(generator, *leading, n, d_k)
             parts += online.attend_block(q, key, normal(generator, *leading, n, d_v))
