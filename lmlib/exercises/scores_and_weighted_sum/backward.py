@@ -20,12 +20,10 @@ from lmlib.exercises.exercise import (
 from lmlib.exercises.scores_and_weighted_sum.softmax import AUTOGRAD
 from lmlib.online import attend_block, attention_backward
 
-Gradients = tuple[Tensor, Tensor, Tensor]
-
 
 def reference_backward(
     query: Tensor, key: Tensor, value: Tensor, d_output: Tensor
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor]:
     output, lse = attend_block(query, key, value)
     n_key = key.shape[-2]
     return attention_backward(query, key, value, output, lse, d_output, block=n_key)
@@ -33,7 +31,7 @@ def reference_backward(
 
 def scale_forgotten(
     query: Tensor, key: Tensor, value: Tensor, d_output: Tensor
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor]:
     a = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
     d_a = d_output @ value.mT
     d_s = a * (d_a - (a * d_a).sum(dim=-1, keepdim=True))
@@ -42,7 +40,7 @@ def scale_forgotten(
 
 def scaled_twice(
     query: Tensor, key: Tensor, value: Tensor, d_output: Tensor
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor]:
     a = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
     d_a = d_output @ value.mT
     d_s = a * (d_a - (a * d_a).sum(dim=-1, keepdim=True)) / query.shape[-1]
@@ -51,7 +49,7 @@ def scaled_twice(
 
 def key_untransposed(
     query: Tensor, key: Tensor, value: Tensor, d_output: Tensor
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor]:
     a = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
     d_a = d_output @ value.mT
     d_s = a * (d_a - (a * d_a).sum(dim=-1, keepdim=True)) / math.sqrt(query.shape[-1])
@@ -60,7 +58,7 @@ def key_untransposed(
 
 def share_missing(
     query: Tensor, key: Tensor, value: Tensor, d_output: Tensor
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor]:
     a = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
     d_s = a * (d_output @ value.mT) / math.sqrt(query.shape[-1])
     return d_s @ key, d_s.mT @ query, a.mT @ d_output
@@ -68,7 +66,7 @@ def share_missing(
 
 def all_axes_reversed(
     query: Tensor, key: Tensor, value: Tensor, d_output: Tensor
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor]:
     a = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
     d_a = d_output @ value.mT
     d_s = a * (d_a - (a * d_a).sum(dim=-1, keepdim=True)) / math.sqrt(query.shape[-1])
@@ -78,7 +76,7 @@ def all_axes_reversed(
 
 def value_untransposed(
     query: Tensor, key: Tensor, value: Tensor, d_output: Tensor
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor]:
     a = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
     d_a = d_output @ value.mT
     d_s = a * (d_a - (a * d_a).sum(dim=-1, keepdim=True)) / math.sqrt(query.shape[-1])

@@ -174,66 +174,107 @@ def reference_online(query: Tensor, key: Tensor, value: Tensor, block: int) -> T
     return online.online_attention(query, key, value, block=block)[0]
 
 
-def _running(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    block: int,
-    *,
-    start: float = -math.inf,
-    rescale_sum: bool = True,
-    rescale_output: bool = True,
-    sign: float = 1.0,
-    whole_blocks: bool = False,
+def output_not_rescaled(
+    query: Tensor, key: Tensor, value: Tensor, block: int
 ) -> Tensor:
-    """The answer, and with a parameter for each thing that goes wrong."""
-    n = key.shape[-2]
-    if whole_blocks:
-        n = n // block * block
-    highest = query.new_full((*query.shape[:-1], 1), start)
+    highest = query.new_full((*query.shape[:-1], 1), -math.inf)
     total = torch.zeros_like(highest)
     output = query.new_zeros(*query.shape[:-1], value.shape[-1])
-    for first in range(0, n, block):
-        keys = key[..., first : min(first + block, n), :]
-        values = value[..., first : min(first + block, n), :]
+    for first in range(0, key.shape[-2], block):
+        keys = key[..., first : first + block, :]
+        values = value[..., first : first + block, :]
         scores = query @ keys.mT / math.sqrt(query.shape[-1])
         new = torch.maximum(highest, scores.amax(dim=-1, keepdim=True))
-        factor = (sign * (highest - new)).exp()
-        if highest.isinf().any():
-            factor = torch.zeros_like(factor)  # nothing was summed yet
         weights = (scores - new).exp()
-        total = total * (factor if rescale_sum else 1.0)
-        output = output * (factor if rescale_output else 1.0)
+        factor = (highest - new).exp()
+        total = total * factor + weights.sum(dim=-1, keepdim=True)
+        output = output + weights @ values
+        highest = new
+    return output / total
+
+
+def neither_rescaled(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
+    highest = query.new_full((*query.shape[:-1], 1), -math.inf)
+    total = torch.zeros_like(highest)
+    output = query.new_zeros(*query.shape[:-1], value.shape[-1])
+    for first in range(0, key.shape[-2], block):
+        keys = key[..., first : first + block, :]
+        values = value[..., first : first + block, :]
+        scores = query @ keys.mT / math.sqrt(query.shape[-1])
+        new = torch.maximum(highest, scores.amax(dim=-1, keepdim=True))
+        weights = (scores - new).exp()
         total = total + weights.sum(dim=-1, keepdim=True)
         output = output + weights @ values
         highest = new
     return output / total
 
 
-def output_not_rescaled(
-    query: Tensor, key: Tensor, value: Tensor, block: int
-) -> Tensor:
-    return _running(query, key, value, block, rescale_output=False)
-
-
-def neither_rescaled(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
-    return _running(query, key, value, block, rescale_sum=False, rescale_output=False)
-
-
 def factor_upside_down(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
-    return _running(query, key, value, block, sign=-1.0)
+    highest = query.new_full((*query.shape[:-1], 1), -math.inf)
+    total = torch.zeros_like(highest)
+    output = query.new_zeros(*query.shape[:-1], value.shape[-1])
+    for first in range(0, key.shape[-2], block):
+        keys = key[..., first : first + block, :]
+        values = value[..., first : first + block, :]
+        scores = query @ keys.mT / math.sqrt(query.shape[-1])
+        new = torch.maximum(highest, scores.amax(dim=-1, keepdim=True))
+        weights = (scores - new).exp()
+        factor = (new - highest).exp() if first else torch.zeros_like(new)
+        total = total * factor + weights.sum(dim=-1, keepdim=True)
+        output = output * factor + weights @ values
+        highest = new
+    return output / total
 
 
 def maximum_from_zero(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
-    return _running(query, key, value, block, start=0.0)
+    highest = query.new_full((*query.shape[:-1], 1), 0.0)
+    total = torch.zeros_like(highest)
+    output = query.new_zeros(*query.shape[:-1], value.shape[-1])
+    for first in range(0, key.shape[-2], block):
+        keys = key[..., first : first + block, :]
+        values = value[..., first : first + block, :]
+        scores = query @ keys.mT / math.sqrt(query.shape[-1])
+        new = torch.maximum(highest, scores.amax(dim=-1, keepdim=True))
+        weights = (scores - new).exp()
+        factor = (highest - new).exp()
+        total = total * factor + weights.sum(dim=-1, keepdim=True)
+        output = output * factor + weights @ values
+        highest = new
+    return output / total
 
 
 def last_keys_unread(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
-    return _running(query, key, value, block, whole_blocks=True)
+    highest = query.new_full((*query.shape[:-1], 1), -math.inf)
+    total = torch.zeros_like(highest)
+    output = query.new_zeros(*query.shape[:-1], value.shape[-1])
+    for first in range(0, key.shape[-2] // block * block, block):
+        keys = key[..., first : first + block, :]
+        values = value[..., first : first + block, :]
+        scores = query @ keys.mT / math.sqrt(query.shape[-1])
+        new = torch.maximum(highest, scores.amax(dim=-1, keepdim=True))
+        weights = (scores - new).exp()
+        factor = (highest - new).exp()
+        total = total * factor + weights.sum(dim=-1, keepdim=True)
+        output = output * factor + weights @ values
+        highest = new
+    return output / total
 
 
 def sum_not_rescaled(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
-    return _running(query, key, value, block, rescale_sum=False)
+    highest = query.new_full((*query.shape[:-1], 1), -math.inf)
+    total = torch.zeros_like(highest)
+    output = query.new_zeros(*query.shape[:-1], value.shape[-1])
+    for first in range(0, key.shape[-2], block):
+        keys = key[..., first : first + block, :]
+        values = value[..., first : first + block, :]
+        scores = query @ keys.mT / math.sqrt(query.shape[-1])
+        new = torch.maximum(highest, scores.amax(dim=-1, keepdim=True))
+        weights = (scores - new).exp()
+        factor = (highest - new).exp()
+        total = total + weights.sum(dim=-1, keepdim=True)
+        output = output * factor + weights @ values
+        highest = new
+    return output / total
 
 
 def _sorted_keys(
