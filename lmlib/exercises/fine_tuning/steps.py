@@ -3,6 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
+from lmlib.exercises.calls import LIBRARY
 from lmlib.exercises.exercise import (
     Case,
     Exercise,
@@ -483,6 +484,7 @@ ADAMW_STEP = Exercise(
     difficulty=4,
     minutes=30,
     reference=reference_adamw,
+    forbidden=(*LIBRARY, "torch.optim"),
     parts=(
         Part("the parameters after the first step", 2, _first_step, _new_p),
         Part("parameters and moments after a later step", 2, _later_step, _three),
