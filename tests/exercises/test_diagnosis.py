@@ -114,3 +114,15 @@ def test_rounding_does_not_sum_to_between_1_and_1():
     report = examine(find_exercise("3.1/attention_weights"), half_precision)
     assert report.points == 0
     assert "between" not in str(report)
+
+
+@pytest.mark.parametrize("blank", [lambda w, some: w * some, lambda w, some: w])
+def test_a_softmax_by_logsumexp_is_told_where_it_loses_digits(blank):
+    def masked_attention_weights(scores, mask):
+        scores = scores.masked_fill(~mask, -math.inf)
+        weights = (scores - scores.logsumexp(-1, keepdim=True)).exp().nan_to_num()
+        return blank(weights, mask.any(-1, keepdim=True))
+
+    exercise = find_exercise("3.1/masked_attention_weights")
+    told = " ".join(str(examine(exercise, masked_attention_weights)).split())
+    assert "subtracts the row's maximum first" in told

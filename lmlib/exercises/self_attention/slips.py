@@ -210,6 +210,10 @@ def _masked(scores: Tensor, mask: Tensor, *, how: str) -> Tensor:
         return scores * mask
     if how == "log":
         return torch.log_softmax(scores.masked_fill(~mask, -math.inf), dim=-1)
+    if how == "less logsumexp":
+        blocked = scores.masked_fill(~mask, -math.inf)
+        weights = (blocked - torch.logsumexp(blocked, dim=-1, keepdim=True)).exp()
+        return weights.nan_to_num() * mask.any(dim=-1, keepdim=True)
     if how == "half":
         blocked = scores.half().masked_fill(~mask, -math.inf)
         return torch.softmax(blocked, dim=-1).to(scores.dtype)
@@ -240,6 +244,13 @@ MASKED_ATTENTION_WEIGHTS = (
     _slip("The softmax is missing: these are masked scores.", _masked, how="no exp"),
     _slip("You took the logarithm: log_softmax for softmax.", _masked, how="log"),
     _slip("You computed in float16, half precision.", _masked, how="half"),
+    _slip(
+        "exp(s − logsumexp(s)) is right on paper. At scores of −30,000 it takes the "
+        "difference of two large float32 numbers, which are rounded in the third "
+        "digit after the point: torch.softmax subtracts the row's maximum first.",
+        _masked,
+        how="less logsumexp",
+    ),
     _slip(
         "You blocked with −100, and allowed scores can be lower: only −∞ blocks.",
         _masked,
