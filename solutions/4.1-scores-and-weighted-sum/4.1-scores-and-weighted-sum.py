@@ -210,13 +210,8 @@ predict = {
     "deviation": None,
 }
 ### BEGIN SOLUTION
-predict = {
-    "ratio": 139,
-    "row_sum": 0,
-    "edge": 18.4,
-    "eigenvalue": 0.5,
-    "deviation": 0.31,
-}
+predict |= {"ratio": 139, "row_sum": 0, "edge": 18.4}
+predict |= {"eigenvalue": 0.5, "deviation": 0.31}
 ### END SOLUTION
 
 # %% test="predict"
