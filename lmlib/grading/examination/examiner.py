@@ -122,7 +122,8 @@ class Test:
         self, session: Session, seconds: float, cells: Sequence[str] = ()
     ) -> None:
         self.session, self.cells = session, cells
-        self.references: tuple[str, ...] = ()  # in place of the student's, throughout
+        self.references: list[str] | None = []  # in place of the student's, throughout
+        self.more_references = False  # than these, at the moment
         self.deadline = min(time.monotonic() + seconds, session.deadline)
         self.lost: SessionLost | None = None
         self.leaves: dict[int, torch.Tensor] = {}  # the student's parameters, here
@@ -254,12 +255,15 @@ class Remote:
 
     @contextlib.contextmanager
     def _lmlib_references(self, exercises: list[str]) -> Iterator[None]:
-        always = list(self._test.references)
-        self._test.ask("references", always + exercises)
-        try:
+        test = self._test
+        if test.references is None:  # nothing is to be put in place
             yield
-        finally:
-            self._test.ask("references", always)
+            return
+        test.more_references = True
+        test.ask("references", test.references + exercises)
+        yield
+        test.ask("references", test.references)
+        test.more_references = False
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return _call(self._test, self, args, options)
@@ -638,18 +642,29 @@ def _restart(exam: Examination) -> None:
 
 
 def _run_test(exam: Examination, cell: NotebookNode) -> CellResult:
-    """A test cell; once more without the helpers that made it hang or end."""
-    result = _tried(exam, cell)
+    """A test cell; once more if it hung or ended for the sake of helpers.
+
+    A right function is put in the place of helpers that hang. And if a right function
+    is what made it hang, what the answer earned with the student's own counts.
+    """
+    result, with_more = _tried(exam, cell)
     if result.state not in ("timed out", "crashed"):
         return result
-    lost = _lost_helpers(exam, cell)
-    again = _tried(exam, cell, lost) if lost else result
+    if with_more:
+        again, _ = _tried(exam, cell, None)
+        told = ""
+    elif lost := _lost_helpers(exam, cell):
+        again, _ = _tried(exam, cell, lost)
+        names = ", ".join(f"`{name.split('/')[1]}`" for name in lost)
+        told = (
+            f"With a right function in place of your {names}, which did not return:\n"
+        )
+    else:
+        return result
     if again.points <= result.points:
         return result
-    names = ", ".join(f"`{name.split('/')[1]}`" for name in lost)
-    told = f"With a right function in place of your {names}, which did not return:"
     seconds = round(result.seconds + again.seconds, 3)
-    return replace(again, output=f"{told}\n{again.output}", seconds=seconds)
+    return replace(again, output=told + again.output, seconds=seconds)
 
 
 def _lost_helpers(exam: Examination, cell: NotebookNode) -> list[str]:
@@ -664,11 +679,16 @@ def _lost_helpers(exam: Examination, cell: NotebookNode) -> list[str]:
 
 
 def _tried(
-    exam: Examination, cell: NotebookNode, references: Sequence[str] = ()
-) -> CellResult:
+    exam: Examination, cell: NotebookNode, references: Sequence[str] | None = ()
+) -> tuple[CellResult, bool]:
     """A test cell, here, with the student's names as Remotes.
 
-    `references` are exercises whose right functions stand in place of the student's.
+    Parameters:
+        references: exercises whose right functions stand in place of the student's;
+            None: and none are to be put there.
+
+    Returns:
+        The result; whether the copy was lost when `check` had put more there.
     """
     began = time.monotonic()
     data = cell.metadata.nbgrader
@@ -680,9 +700,9 @@ def _tried(
     try:
         session = _session(exam)
         test = Test(session, exam.limits.test, [source for _, source in exam.ran])
+        test.references = None if references is None else list(references)
         if references:
-            test.references = tuple(references)
-            test.ask("references", list(references))
+            test.ask("references", test.references)
         names = {**exam.names, **_student_names(session, test, cell.source, exam.names)}
         with (
             checks.listening(reports.append),
@@ -718,7 +738,7 @@ def _tried(
         for result in report.results
         if result.misconception is not None
     }
-    return CellResult(
+    result = CellResult(
         grade_id=data.grade_id,
         points=points,
         max_points=float(data.points),
@@ -727,6 +747,7 @@ def _tried(
         seconds=round(time.monotonic() - began, 3),
         misconceptions=tuple(sorted(found)),
     )
+    return result, bool(test and test.lost and test.more_references)
 
 
 class _TestFailed(Exception):

@@ -616,6 +616,21 @@ def test_an_answer_that_does_not_return_is_not_run_again(forkserver, monkeypatch
     assert tried == ["test_merge_heads", "test_multi_head_attention"]
 
 
+@pytest.mark.parametrize("bad", ["while True: pass", "import os; os._exit(3)"])
+def test_a_right_helper_takes_no_points_away(forkserver, bad):
+    """What is right with the student's own helper counts, whatever a right one does."""
+    own = HEADS.replace(
+        "masked_attention_weights(scores, mask)\n    return merge",
+        "masked_attention_weights(scores, mask)\n"
+        f"        if weights is not None:\n            {bad}\n    return merge",
+    )
+    helper = "def masked_attention_weights(scores, mask): return None"
+    record = graded(forkserver, own + helper, "multi_head_attention")
+    (result,) = record.cells
+    assert result.points == 3  # without a mask it is right
+    assert "in place" not in result.output
+
+
 def test_what_replaces_a_helper_reaches_no_other_test(forkserver):
     helper = "def attention_weights(query, key): return (query @ key.mT).softmax(-1)"
     record = graded(
