@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmlib.data.corpus import Corpus
+from lmlib.objectives.nsp import other_document
 from lmlib.objectives.pairs import Pairs, document_of
 from lmlib.objectives.sequences import Ids
 
@@ -72,6 +73,39 @@ def best_threshold(scores: Numbers, labels: Ids) -> tuple[float, float]:
     k = int(right.argmax())
     edges = np.concatenate(([-np.inf], (score[1:] + score[:-1]) / 2, [np.inf]))
     return float(edges[k]), float(right[k] / len(scores))
+
+
+def as_it_comes(
+    corpus: Corpus,
+    pairs: Pairs,
+    first_sentences: Ids,
+    n_tokens: Ids,
+    rng: np.random.Generator,
+) -> Pairs:
+    """Random B's that tell their label by their length: what `nsp.random_next` mends.
+
+    Half of the pairs, by the toss of a coin, get a B that begins at a random sentence
+    of another document and has as many whole sentences of it as reach `n_tokens`
+    together with A: in a short document, few. So does Google's
+    create_pretraining_data.py for BERT (Devlin et al. 2019).
+
+    Raises:
+        ValueError: there is no other document.
+    """
+    short = replace(pairs, b_stop=pairs.b_start + 1)  # so that any sentence will do
+    begin = other_document(corpus, short, first_sentences, rng).b_start
+    first = np.searchsorted(corpus.sentences, begin)
+    wanted = n_tokens - (pairs.a_stop - pairs.a_start)
+    last = np.searchsorted(corpus.sentences, begin + wanted)
+    stop = corpus.documents[document_of(corpus, first) + 1]
+    last = np.minimum(np.maximum(last, first + 1), stop)
+    label = rng.integers(2, size=len(begin))
+    return replace(
+        pairs,
+        b_start=np.where(label == 1, begin, pairs.b_start),
+        b_stop=np.where(label == 1, corpus.sentences[last], pairs.b_stop),
+        label=label,
+    )
 
 
 def same_document(

@@ -9,6 +9,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from lmlib.data.corpus import Corpus
 from lmlib.objectives.audit import (
+    as_it_comes,
     best_threshold,
     inverse_document_frequency,
     overlap,
@@ -90,6 +91,29 @@ def test_best_threshold_says_what_is_missing():
         best_threshold(np.ones(2), np.ones(1, np.int64))
     with pytest.raises(ValueError, match="0 scores"):
         best_threshold(np.ones(0), np.ones(0, np.int64))
+
+
+def test_a_b_that_comes_as_it_is_may_soon_end():
+    text = corpus(40, least_sentences=3)
+    rng = np.random.default_rng(0)
+    starts = rng.choice(pair_starts(text), size=4000)
+    wanted = np.full(4000, 40)
+    pairs = consecutive_pairs(text, starts, wanted, rng)
+    p = as_it_comes(text, pairs, starts, wanted, rng)
+    random = p.label == 1
+    assert 0.45 < random.mean() < 0.55
+    assert (p.b_start == pairs.b_start)[~random].all()
+    assert (p.b_stop == pairs.b_stop)[~random].all()
+    ends = text.document_tokens()
+    other = np.searchsorted(ends, p.b_start, side="right") - 1
+    assert (other != document_of(text, starts))[random].all()
+    assert np.isin(p.b_start, text.sentences).all()
+    assert np.isin(p.b_stop, text.sentences).all(), "whole sentences"
+    assert (p.b_stop <= ends[other + 1]).all(), "of that document"
+    full = p.b_stop - p.b_start + p.a_stop - p.a_start >= wanted
+    assert (full | (p.b_stop == ends[other + 1]))[random].all(), "as many as there are"
+    # any sentence, the last one of a document too
+    assert len(np.unique(p.b_start[random])) > 0.95 * (len(text.sentences) - 1)
 
 
 def test_same_document_is_far_off_in_the_own_document():
