@@ -472,6 +472,16 @@ def smoothed_and_summed(
     )
 
 
+def target_without_its_share(
+    logits: Tensor, targets: Tensor, smoothing: float, ignore: int
+) -> Tensor:
+    counted = targets != ignore
+    log_p = logits[counted].log_softmax(dim=-1)
+    of_target = log_p.gather(1, targets[counted][:, None]).squeeze(1)
+    others = (log_p.sum(dim=1) - of_target) / logits.shape[1]
+    return -((1 - smoothing) * of_target + smoothing * others).mean()
+
+
 def shares_turned_round(
     logits: Tensor, targets: Tensor, smoothing: float, ignore: int
 ) -> Tensor:
@@ -579,6 +589,11 @@ SMOOTHED = Exercise(
         ),
         Misconception(
             smoothed_and_summed, "This is the sum over the rows: the mean is asked."
+        ),
+        Misconception(
+            target_without_its_share,
+            "The target gets 1 − ε and no more: its own ε/V is missing, and the whole "
+            "sums to less than 1.",
         ),
         Misconception(
             shares_turned_round,

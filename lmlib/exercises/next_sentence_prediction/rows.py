@@ -343,6 +343,24 @@ def both_cut_to_half(
     }
 
 
+def half_for_b_first(
+    a: list[int], b: list[int], length: int, special: dict[str, int]
+) -> dict[str, Tensor]:
+    if length < 5:
+        raise ValueError(f"length must be at least 5, got {length}")
+    b = b[: (length - 3) // 2]
+    a = a[: length - 3 - len(b)]
+    cls, sep, pad = special["cls"], special["sep"], special["pad"]
+    tokens = [cls, *a, sep, *b, sep]
+    segments = [0] * (len(a) + 2) + [1] * (len(b) + 1)
+    padding = length - len(tokens)
+    return {
+        "token_ids": torch.tensor(tokens + [pad] * padding),
+        "segment_ids": torch.tensor(segments + [0] * padding),
+        "attention_mask": torch.arange(length) < len(tokens),
+    }
+
+
 def a_is_cut_if_equal(
     a: list[int], b: list[int], length: int, special: dict[str, int]
 ) -> dict[str, Tensor]:
@@ -511,6 +529,13 @@ PACK_PAIR = Exercise(
             any_length,
             "A row of fewer than 5 has no room for [CLS], two [SEP] and a token each "
             "of A and B: raise a ValueError.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            half_for_b_first,
+            "B is cut to half of the room even where A is short: one may have what the "
+            "other leaves. Cut the longer one, token by token.",
         ),
     ),
     hints=(

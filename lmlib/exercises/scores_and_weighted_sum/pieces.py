@@ -68,6 +68,14 @@ def base_two(o1: Tensor, l1: Tensor, o2: Tensor, l2: Tensor) -> tuple[Tensor, Te
     return first * o1 + second * o2, total
 
 
+def logarithm_of_exponentials(
+    o1: Tensor, l1: Tensor, o2: Tensor, l2: Tensor
+) -> tuple[Tensor, Tensor]:
+    total = (l1.exp() + l2.exp()).log()
+    first, second = (l1 - total).exp()[..., None], (l2 - total).exp()[..., None]
+    return first * o1 + second * o2, total
+
+
 def nan_for_two_empty(
     o1: Tensor, l1: Tensor, o2: Tensor, l2: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -157,6 +165,14 @@ MERGE = Exercise(
             nan_for_two_empty,
             "Two states of no keys give NaN, from −∞ − (−∞): their merge is the output "
             "0 with l = −∞.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            logarithm_of_exponentials,
+            "log(e^l1 + e^l2) overflows in the exponentials, and for two states of no "
+            "keys it subtracts −∞ from −∞: `torch.logaddexp` takes the larger one out "
+            "first; and two empty states need a case of their own.",
         ),
     ),
     hints=(

@@ -639,6 +639,33 @@ def test_what_replaces_a_helper_reaches_no_other_test(forkserver):
     assert record.cells[1].points < 5
 
 
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "import dataclasses, lmlib.exercises.registry as r\n"
+        "for n, e in list(r.EXERCISES.items()):\n"
+        "    r.EXERCISES[n] = dataclasses.replace(e, reference=lambda *a: 1 / 0)\n",
+        "import lmlib.grading.examination.student as s\n"
+        "s.references_among = lambda *a: 1 / 0\n",
+        "import lmlib.grading.examination.student as s\n"
+        "s.Server.do_references = lambda self, names: ('points', 5)\n",
+    ],
+)
+def test_patching_what_puts_references_in_place_earns_nothing(forkserver, patch):
+    helper = patch + "def attention_weights(query, key): return query @ key.mT\n"
+    record = graded(
+        forkserver,
+        helper,
+        "attention_weights",
+        "multi_head_attention",
+        "merge_heads",
+    )
+    points = {cell.grade_id: cell.points for cell in record.cells}
+    assert points["test_attention_weights"] == 0
+    assert points["test_multi_head_attention"] <= 2  # with a mask it is right
+    assert points["test_merge_heads"] > 0
+
+
 CALLS = "from lmlib.attention import merge_heads as ready\n"
 
 
