@@ -40,8 +40,8 @@ class AsItComes(NextSentence):
 
 
 @cache
-def model_of(weights: str) -> Any:
-    if weights == "shipped":
+def model_of(trained: str) -> Any:
+    if trained == "shipped":
         return shipped("bert").model
     root = Path(__file__).parents[2]
     with tempfile.TemporaryDirectory() as folder:
@@ -91,8 +91,8 @@ def masked(model: Any, objective: MaskedLM) -> float:
 def runs() -> Runs:
     """Test text; the seed is of the rows."""
 
-    def run(weights: str, seed: int) -> Row:
-        model, tokenizer = model_of(weights), shipped("bert").tokenizer
+    def run(trained: str, seed: int) -> Row:
+        model, tokenizer = model_of(trained), shipped("bert").tokenizer
         text = load_corpus("installed", tokenizer, "test")
         rows: Any = {"length": 128, "batch_size": 32, "seed": seed}
         mended = judged(model, NextSentence(text, tokenizer.special, **rows))
@@ -100,7 +100,6 @@ def runs() -> Runs:
         packed = PackedSequences(text, tokenizer.special, **rows)
         objective = MaskedLM(packed, vocab_size=tokenizer.size, seed=seed)
         return {
-            "digest": weights_digest(model),
             "right_mended": mended[0],
             "nats_mended": mended[1],
             "right_as_it_comes": leaky[0],
@@ -108,12 +107,11 @@ def runs() -> Runs:
             "masked": masked(model, objective),
         }
 
-    for weights in ("before", "shipped"):
+    for trained in ("before", "shipped"):
         for seed in range(3):
-            yield (
-                {"weights": weights, "seed": seed},
-                lambda weights=weights, seed=seed: run(weights, seed),
-            )
+            what = {"trained": trained, "seed": seed}
+            weights = weights_digest(model_of(trained))
+            yield {**what, "weights": weights}, lambda what=what: run(**what)
 
 
 if __name__ == "__main__":
