@@ -8,35 +8,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from experiment import Row, Runs, main
+from experiment import AsItComes, Row, Runs, main
 
 from lmlib.data.load import load_corpus
 from lmlib.losses import cross_entropy
-from lmlib.objectives import audit
 from lmlib.objectives.mlm import MaskedLM
 from lmlib.objectives.nsp import NextSentence
 from lmlib.objectives.objective import Batch, forward
-from lmlib.objectives.pairs import Pairs, consecutive_pairs
-from lmlib.objectives.sequences import Ids, PackedSequences
+from lmlib.objectives.sequences import PackedSequences
 from lmlib.shipped import shipped
 from lmlib.training.finetune import weights_digest
 from lmlib.training.saved import load
 
 BEFORE = "4634de5"  # the commit whose BERT had learned from leaky rows
 N_BATCHES = 40  # of 32 rows
-
-
-class AsItComes(NextSentence):
-    """The rows of old."""
-
-    def pairs(
-        self, first_sentences: Ids, n_tokens: Ids, rng: np.random.Generator
-    ) -> Pairs:
-        text = self.corpus
-        pairs = consecutive_pairs(text, first_sentences, n_tokens, rng)
-        return audit.as_it_comes(text, pairs, first_sentences, n_tokens, rng)
 
 
 @cache

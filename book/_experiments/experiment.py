@@ -1,4 +1,4 @@
-"""What recorded experiments share: how runs become a record, and tasks with labels.
+"""What recorded experiments share: how runs become a record, and some of their data.
 
 Each script beside this file is one experiment, named after its section:
 
@@ -19,9 +19,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lmlib.data.cache import replacing
 from lmlib.data.installed import installed_packages
 from lmlib.data.public import sentence_polarity
+from lmlib.objectives import audit
+from lmlib.objectives.nsp import NextSentence
+from lmlib.objectives.pairs import Pairs, consecutive_pairs
+from lmlib.objectives.sequences import Ids
 from lmlib.shipped import shipped
 from lmlib.training.finetune import weights_digest
 from lmlib.training.saved import circumstances
@@ -61,6 +67,17 @@ def settings_for(n: int, seed: int) -> Settings:
 def shipped_weights(name: str) -> str:
     """The digest of a model that comes with the course."""
     return weights_digest(shipped(name).model)
+
+
+class AsItComes(NextSentence):
+    """Next sentences as they were drawn before the leak was mended (section 3.2.2)."""
+
+    def pairs(
+        self, first_sentences: Ids, n_tokens: Ids, rng: np.random.Generator
+    ) -> Pairs:
+        text = self.corpus
+        pairs = consecutive_pairs(text, first_sentences, n_tokens, rng)
+        return audit.as_it_comes(text, pairs, first_sentences, n_tokens, rng)
 
 
 # -- Records --------------------------------------------------------------------------
