@@ -12,7 +12,7 @@ from pathlib import Path
 
 MAX_ROSTER = 10 << 20
 
-#: Column names after `_plain`, the best first: nbgrader's own, Moodle's, Canvas's, and
+#: Column names after `plain`, the best first: nbgrader's own, Moodle's, Canvas's, and
 #: those of universities' own systems in Chinese, German, French and Spanish.
 STUDENT = (
     "studentid", "sisloginid", "username", "login", "student", "idnumber",
@@ -89,11 +89,11 @@ class Roster:
     Attributes:
         students: their ids in the order of the file.
         people: who they are, by id.
-        known_as: other names that belong to one student only, after `_plain`.
+        known_as: other names that belong to one student only, after `plain`.
         by_number: the learning platform's own number for each student.
         spelled: the names of one student only, with their accents (`_spelled`).
         by_id: ids and e-mail addresses, which students do not choose (`_spelled`).
-        shared: names that several have, after `_plain`.
+        shared: names that several have, after `plain`.
         notes: what had to be guessed or left out, sentences for the instructor.
     """
 
@@ -116,11 +116,15 @@ class Roster:
         if name in self.students:
             return name
         exactly = self.spelled.get(_spelled(name))
-        return exactly or self.known_as.get(_plain(name))
+        return exactly or self.known_as.get(plain(name))
+
+    def with_id(self, text: str) -> str | None:
+        """The student who has this id, or this e-mail address."""
+        return text if text in self.students else self.by_id.get(_spelled(text))
 
     def is_shared(self, name: str) -> bool:
         """Whether several students have this name, so that it finds none of them."""
-        return self.find(name) is None and _plain(name) in self.shared
+        return self.find(name) is None and plain(name) in self.shared
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def read_roster(path: Path) -> Roster:
     rows = _rows(path, text)
     if not rows:
         raise ValueError(f"The roster {path} is empty.")
-    header = [_plain(title) for title in rows[0][1]]
+    header = [plain(title) for title in rows[0][1]]
     at = _columns(header, rows[1:])
     if at is None:
         raise ValueError(
@@ -185,7 +189,7 @@ def read_roster(path: Path) -> Roster:
             "" if column is None else cells[column]
             for column in (at.given, at.family, at.whole, at.mail)
         )
-        if at.is_canvas and _plain(fullname or surname + forename) in _TEST_STUDENT:
+        if at.is_canvas and plain(fullname or surname + forename) in _TEST_STUDENT:
             notes.append(
                 f"The roster {path}, line {line}: Canvas's test student is left out."
             )
@@ -214,14 +218,14 @@ def read_roster(path: Path) -> Roster:
             ids[_spelled(name)].add(student)
         for name in (student, fullname, email, *other):
             for spelling in _spellings(name):
-                names[_plain(spelling)].add(student)
+                names[plain(spelling)].add(student)
                 spelled[_spelled(spelling)].add(student)
         if at.given is not None and at.family is not None:
             for first, second in (
                 (at.given, at.family),
                 (at.family, at.given),
             ):
-                names[_plain(cells[first] + cells[second])].add(student)
+                names[plain(cells[first] + cells[second])].add(student)
                 spelled[_spelled(cells[first] + cells[second])].add(student)
         if at.platform is not None:
             numbers[cells[at.platform].rpartition(" ")[2]].add(student)
@@ -364,7 +368,7 @@ def _decoded(data: bytes) -> tuple[str, str]:
             return texts["utf-8"], ""
     titles = {*STUDENT, *NAME, *GIVEN, *FAMILY, *EMAIL}
     for encoding, text in texts.items():
-        first = map(_plain, re.split("[,;\t|]", text.lstrip().partition("\n")[0]))
+        first = map(plain, re.split("[,;\t|]", text.lstrip().partition("\n")[0]))
         if any(title in titles and not title.isascii() for title in first):
             return text, encoding
     if "gb18030" in texts and is_gbk(data):
@@ -423,7 +427,7 @@ def _spellings(text: str) -> set[str]:
     return found
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Letters and digits alone, without case or accents."""
     apart = unicodedata.normalize("NFKD", text).casefold()
     return "".join(c for c in apart if c.isalnum())
