@@ -127,7 +127,8 @@ def class_of(given: argparse.Namespace) -> Any:
     if not named:
         where.mkdir(parents=True, exist_ok=True)
     of_many = {"is_for_it": is_for_it} if len(sources) > 1 else {}
-    submissions = collect(where, name, source, given.roster, **of_many)
+    said: list[str] = []
+    submissions = collect(where, name, source, given.roster, say=said.append, **of_many)
     # After archives alone there is nothing in submitted/, and pages to make anew.
     idle = all(submission.reason == NOTHING for submission in submissions)
     if (named and not submissions) or (not named and not known and idle):
@@ -142,6 +143,7 @@ def class_of(given: argparse.Namespace) -> Any:
         tuple(others),
         tuple(unclear),
         {student: asdict(person) for student, person in people.items()},
+        tuple(said),
     )
 
 
@@ -195,6 +197,8 @@ def run(given: argparse.Namespace) -> int:
     ready = getattr(given, "io_process", None)
     io_process = ready or IOProcess(lambda: class_of(given))
     found = io_process.class_()
+    for line in found.said:
+        print(line)
     _grade(given, io_process, found)
     for path in found.unclear:
         print(f"not graded: {path}, for nothing tells of which assignment it is")

@@ -143,3 +143,13 @@ def test_failure_of_nbgrader_is_told_with_its_log(tmp_path):
         assignment.nbgrader(
             "generate_assignment", "no-such-assignment", course=tmp_path
         )
+
+
+def test_the_course_may_lie_in_a_folder_with_brackets(tmp_path):
+    course = tmp_path / "ML [2024]*" / "course"
+    course.mkdir(parents=True)
+    assignment.enter(sample_class.SOLUTION, course)
+    name = sample_class.ASSIGNMENT
+    assert (course / "release" / name / f"{name}.ipynb").is_file()
+    assert (course / "gradebook.db").is_file()
+    assert not (course / "release" / name).is_symlink()

@@ -9,7 +9,9 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from nbformat import NotebookNode
 
@@ -20,10 +22,18 @@ from lmlib.grading.submissions.archives import (
     opened,
     opened_of_student,
 )
-from lmlib.grading.submissions.notebooks import AGAIN, Malformed, listed, read_cells
+from lmlib.grading.submissions.encodings import CALLED
+from lmlib.grading.submissions.notebooks import (
+    INVISIBLE,
+    ITSELF,
+    Malformed,
+    listed,
+    read_cells,
+)
 from lmlib.grading.submissions.platforms import (
     HandedIn,
     by_student,
+    is_litter,
     is_notebook,
     notebook_inside,
 )
@@ -54,6 +64,8 @@ class Submission:
         digest: SHA-256 of the file.
         needs_person: why an instructor should look at it before it is graded.
         platform: the number by which the learning platform knows the student.
+        timestamp: when it was handed in, in UTC, where the layout tells.
+        late: whether the platform marks it as late; None where it marks nothing.
     """
 
     student: str
@@ -65,6 +77,8 @@ class Submission:
     digest: str = ""
     needs_person: tuple[str, ...] = ()
     platform: str = ""
+    timestamp: datetime | None = None
+    late: bool | None = None
 
 
 def collect(
@@ -73,6 +87,7 @@ def collect(
     source: NotebookNode,
     roster: Path | None = None,
     is_for_it: Callable[[Item], bool] = lambda item: True,
+    say: Callable[[str], object] = lambda line: None,
 ) -> list[Submission]:
     """Everything handed in for `assignment`, one submission a student, by name.
 
@@ -85,22 +100,39 @@ def collect(
         roster: a CSV file with a column `id`, `student_id` or `username`, and if there
             are `name`, `email` and `lms_id`, students are found by these as well.
         is_for_it: False for a file that belongs to another assignment.
+        say: is told what had to be guessed, in lines for the instructor.
 
     Raises:
         ValueError: `where` or `roster` cannot be used; for the instructor.
     """
     known = read_roster(roster) if roster is not None else None
+    for note in known.notes if known else ():
+        say(note)
     given = Assignment(source)
     where = submitted(where, assignment)
     archive = where.is_file() and not is_notebook(where.name)
     above = f"{where.name}/" if archive else ""
     with opened(where) as contents:
-        items = [item for item in contents.items if is_for_it(item)]
+        items = [i for i in contents.items if is_litter(i) or is_for_it(i)]
         found = by_student(items, assignment, not archive, known)
         # A compressed tar is cheap to read in its own order alone.
         found.sort(key=lambda handed_in: _position(handed_in.item))
-        submissions = [_submission(one, assignment, given, above) for one in found]
+        clocks = sorted((h.clock for h in found if h.clock), key=_position)
+        times = {clock.parts: _time(clock) for clock in clocks}
+        submissions = [
+            replace(
+                _submission(one, assignment, given, above),
+                timestamp=times[one.clock.parts] if one.clock else one.time,
+                late=one.late,
+            )
+            for one in found
+        ]
         broken = contents.broken
+        if contents.guess:
+            say(
+                f"The names in {where.name} do not say how their letters are written; "
+                f"they were read as {CALLED[contents.guess]}."
+            )
     nothing = NOTHING
     if broken:
         nothing = (
@@ -141,6 +173,17 @@ def place(assignment: str) -> str:
     )
 
 
+def _time(clock: Item) -> datetime | None:
+    """What nbgrader's exchange wrote, None if it is nothing of the kind."""
+    from nbgrader.utils import parse_utc  # slow
+
+    try:
+        text = b"" if clock.problem else clock.read()[:100]
+        return cast(datetime, parse_utc(text.decode().strip())).replace(tzinfo=UTC)
+    except Exception:  # dateutil raises what it stumbles over
+        return None
+
+
 def _position(item: Item | None) -> int:
     return item.position if item else -1
 
@@ -153,6 +196,7 @@ def _submission(
     if item is None:
         return empty
     path = (above + item.path).encode(errors="replace").decode()
+    path = INVISIBLE.sub("?", path)
     empty = replace(
         empty,
         path=path,
@@ -169,7 +213,7 @@ def _submission(
             notes += more
         elif not is_notebook(item.name):
             raise Malformed(
-                f"{listed([item.name])} is not a notebook (.ipynb). {AGAIN}"
+                f"{listed([item.name])} is not a notebook (.ipynb). {ITSELF}"
             )
         cells, of_reading = read_cells(data)
         notebook, of_mending = mend(cells, given)
