@@ -67,14 +67,14 @@ def save(
         ValueError: the Hugging Face layout has no place for the model (PanGu-α).
     """
     folder = Path(folder)
-    kept = model
+    kept = model = hub.unwrapped(model)
     if isinstance(model, WithHeads):
         kept = _around(model.backbone, family)
     special = tokenizer.special
     ids = {f"{name}_token_id": i for name, i in vars(special).items()}
     if isinstance(kept, T5):
         ids["decoder_start_token_id"] = special.pad
-    hub.save(kept, folder, ids)  # type: ignore[arg-type]
+    hub.save(kept, folder, ids)
     tokenizer.save(folder / "tokenizer.json")
     if isinstance(model, WithHeads) and "task" in model.heads:
         state = model.heads["task"].state_dict()
