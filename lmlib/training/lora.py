@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 ATTENTION = ("qkv", "query", "key_value")
 
+# In the attributes of a model with LoRA: the names of the parameters that it froze.
+_FROZEN = "_frozen_by_lora"
+
 
 class LoRALinear(nn.Module):
     """x ↦ W·x + bias + (alpha / rank)·B·A·x, where W and bias are frozen.
@@ -32,6 +35,7 @@ class LoRALinear(nn.Module):
         rows, columns = frozen.weight.shape
         if not 1 <= rank <= min(rows, columns):
             raise ValueError(f"rank must be in 1 … {min(rows, columns)}, got {rank}")
+        self._trained = {n for n, p in frozen.named_parameters() if p.requires_grad}
         self.frozen = frozen.requires_grad_(False)
         self.a = nn.Parameter(frozen.weight.new_empty(rank, columns))
         self.b = nn.Parameter(frozen.weight.new_zeros(rows, rank))
@@ -43,7 +47,10 @@ class LoRALinear(nn.Module):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """One linear layer that computes the same, up to rounding."""
+        """One linear layer that computes the same, up to rounding.
+
+        It trains if W did before it was frozen; so does the bias.
+        """
         merged = nn.Linear(
             self.frozen.in_features,
             self.frozen.out_features,
@@ -54,6 +61,8 @@ class LoRALinear(nn.Module):
         merged.weight.copy_(self.frozen.weight + self.scale * self.b @ self.a)
         if self.frozen.bias is not None:
             merged.bias.copy_(self.frozen.bias)
+        for name, parameter in merged.named_parameters():
+            parameter.requires_grad_(name in self._trained)
         return merged
 
 
@@ -67,12 +76,11 @@ def add_lora(
     """Freeze the model, and make each linear layer named in `targets` a `LoRALinear`.
 
     The paper adapts the projections to query and value; here query, key and value are
-    one matrix (`qkv`), which is adapted as a whole.
+    one matrix (`qkv`), which is adapted as a whole. `merge_lora` undoes the freezing.
 
     Raises:
         ValueError: no layer has such a name.
     """
-    model.requires_grad_(False)
     found = [
         (module, name, child)
         for module in model.modules()
@@ -81,13 +89,24 @@ def add_lora(
     ]
     if not found:
         raise ValueError(f"model has no linear layer named {' or '.join(targets)}")
-    for module, name, child in found:
-        setattr(module, name, LoRALinear(child, rank, alpha))
+    adapted = [LoRALinear(child, rank, alpha) for _, _, child in found]
+    vars(model)[_FROZEN] = [n for n, p in model.named_parameters() if p.requires_grad]
+    model.requires_grad_(False)
+    for (module, name, _), layer in zip(found, adapted, strict=True):
+        setattr(module, name, layer)
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Put a plain linear layer in the place of each `LoRALinear`."""
+    """Put a plain linear layer in the place of each `LoRALinear`.
+
+    What `add_lora` froze trains again.
+    """
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, LoRALinear):
                 setattr(module, name, child.merged())
+    for module in model.modules():
+        frozen = vars(module).pop(_FROZEN, ())
+        for name, parameter in module.named_parameters():
+            if name in frozen:
+                parameter.requires_grad_(True)
