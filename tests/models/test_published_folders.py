@@ -315,6 +315,16 @@ def t5_small(folder: Path) -> None:
     write_json(folder / "tokenizer_config.json", {"model_max_length": 512})
 
 
+def t5_v1_1(folder: Path) -> None:
+    """With a head of its own, which its config says."""
+    model = t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+    model.lm_head.weight = nn.Parameter(torch.empty_like(model.lm_head.weight))
+    model.all_tied_weights_keys.pop("lm_head.weight", None)
+    drop = ("scale_decoder_outputs", "is_gated_act", "dense_act_fn")
+    write_model(folder, model, None, drop, tie_word_embeddings=False)
+    t5_tokenizer().save_pretrained(folder)
+
+
 def as_written_today(model: nn.Module, tokenizer: Any, folder: Path) -> None:
     """By `save_pretrained`, in several files and an index."""
     pairs.randomised(model).save_pretrained(folder, max_shard_size="20KB")
@@ -384,6 +394,7 @@ FOLDERS = {
         ),
     ),
     "t5-small": Folder("T5ForConditionalGeneration", "T5Tokenizer", t5_small),
+    "t5-v1_1-small": Folder("T5ForConditionalGeneration", "T5Tokenizer", t5_v1_1),
     "t5, today": Folder(
         "T5ForConditionalGeneration",
         "T5Tokenizer",
