@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 ATTENTION = ("qkv", "query", "key_value")
 
-# In the attributes of a model with LoRA: the names of the parameters that it froze.
-_FROZEN = "_frozen_by_lora"
+# An attribute of a model with LoRA: the names of the parameters that trained before.
+_TRAINED = "_trained_before_lora"
 
 
 class LoRALinear(nn.Module):
@@ -35,7 +35,6 @@ class LoRALinear(nn.Module):
         rows, columns = frozen.weight.shape
         if not 1 <= rank <= min(rows, columns):
             raise ValueError(f"rank must be in 1 … {min(rows, columns)}, got {rank}")
-        self._trained = {n for n, p in frozen.named_parameters() if p.requires_grad}
         self.frozen = frozen.requires_grad_(False)
         self.a = nn.Parameter(frozen.weight.new_empty(rank, columns))
         self.b = nn.Parameter(frozen.weight.new_zeros(rows, rank))
@@ -47,10 +46,7 @@ class LoRALinear(nn.Module):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """One linear layer that computes the same, up to rounding.
-
-        It trains if W did before it was frozen; so does the bias.
-        """
+        """One linear layer that computes the same, up to rounding."""
         merged = nn.Linear(
             self.frozen.in_features,
             self.frozen.out_features,
@@ -61,8 +57,6 @@ class LoRALinear(nn.Module):
         merged.weight.copy_(self.frozen.weight + self.scale * self.b @ self.a)
         if self.frozen.bias is not None:
             merged.bias.copy_(self.frozen.bias)
-        for name, parameter in merged.named_parameters():
-            parameter.requires_grad_(name in self._trained)
         return merged
 
 
@@ -89,8 +83,9 @@ def add_lora(
     ]
     if not found:
         raise ValueError(f"model has no linear layer named {' or '.join(targets)}")
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
     adapted = [LoRALinear(child, rank, alpha) for _, _, child in found]
-    vars(model)[_FROZEN] = [n for n, p in model.named_parameters() if p.requires_grad]
+    vars(model)[_TRAINED] = trained
     model.requires_grad_(False)
     for (module, name, _), layer in zip(found, adapted, strict=True):
         setattr(module, name, layer)
@@ -99,14 +94,16 @@ def add_lora(
 def merge_lora(model: nn.Module) -> None:
     """Put a plain linear layer in the place of each `LoRALinear`.
 
-    What `add_lora` froze trains again.
+    What trained before `add_lora` trains again.
     """
+    merged: set[nn.Parameter] = set()
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, LoRALinear):
-                setattr(module, name, child.merged())
+                setattr(module, name, layer := child.merged())
+                merged |= {*layer.parameters()}
     for module in model.modules():
-        frozen = vars(module).pop(_FROZEN, ())
-        for name, parameter in module.named_parameters():
-            if name in frozen:
-                parameter.requires_grad_(True)
+        if (trained := vars(module).pop(_TRAINED, None)) is not None:
+            for name, parameter in module.named_parameters():
+                if name in trained or parameter in merged:
+                    parameter.requires_grad_(name in trained)
