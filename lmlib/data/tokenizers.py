@@ -385,6 +385,15 @@ def _characters(
 
 
 _SPECIAL_NAMES = "special_tokens_map.json"
+_SETTINGS: dict[str, type] = {
+    "do_lower_case": bool,
+    "strip_accents": bool,
+    "tokenize_chinese_chars": bool,
+    "add_prefix_space": bool,
+    "never_split": list,
+    "additional_special_tokens": list,
+    "added_tokens_decoder": dict,
+}
 
 
 def load_tokenizer(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
@@ -488,8 +497,14 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name in (_SPECIAL_NAMES, "tokenizer_config.json"):
         for key, value in _read_object(folder / name).items():
-            if value is not None:
-                settings[key] = value
+            if value is None:
+                continue
+            kind = _SETTINGS.get(key, object)
+            if not isinstance(value, kind):
+                raise ValueError(
+                    f"{key} in {folder / name} must be a {kind.__name__}, got {value!r}"
+                )
+            settings[key] = value
     return settings
 
 
@@ -508,10 +523,13 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 def _special_name(settings: Mapping[str, Any], role: str) -> list[str]:
     """The name that `settings` give to the token of a role: one or none."""
-    token = settings.get(f"{role}_token")
-    if isinstance(token, dict):  # with the options of an AddedToken
-        token = token.get("content")
-    return [token] if isinstance(token, str) else []
+    return _content(settings.get(f"{role}_token"))
+
+
+def _content(token: object) -> list[str]:
+    """A token, which may be written with the options of an AddedToken: one or none."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return [content] if isinstance(content, str) else []
 
 
 def _apply(settings: Mapping[str, Any], inner: tokenizers.Tokenizer) -> None:
@@ -535,7 +553,8 @@ def _apply(settings: Mapping[str, Any], inner: tokenizers.Tokenizer) -> None:
     inner.add_tokens(
         [
             AddedToken(word, single_word=True, normalized=False)
-            for word in settings.get("never_split", ())
+            for token in settings.get("never_split", ())
+            for word in _content(token)
             if word not in special and inner.token_to_id(word) is not None
         ]
     )
@@ -545,23 +564,34 @@ def _add_tokens(
     folder: Path, settings: Mapping[str, Any], inner: tokenizers.Tokenizer
 ) -> None:
     """The tokens that were added to the vocabulary in `folder`, with their ids."""
-    special = set(settings.get("additional_special_tokens", ()))
+    special = {
+        name
+        for token in settings.get("additional_special_tokens", ())
+        for name in _content(token)
+    }
     special |= {name for role in _NAMES for name in _special_name(settings, role)}
-    added: dict[int, dict[str, Any]] = {
-        i: {"content": name, "special": name in special}
+    added: dict[str, Any] = {
+        str(i): {"content": name, "special": name in special}
         for name, i in _read_object(folder / "added_tokens.json").items()
     }
-    for i, token in settings.get("added_tokens_decoder", {}).items():
-        added[int(i)] = token
-    for i, token in sorted(added.items()):
-        name = token["content"]
-        options = ("single_word", "lstrip", "rstrip", "normalized", "special")
-        made = AddedToken(name, **{k: token[k] for k in options if k in token})
-        (inner.add_special_tokens if made.special else inner.add_tokens)([made])
-        if inner.token_to_id(name) != i:
+    added |= settings.get("added_tokens_decoder", {})
+    try:
+        tokens = {
+            int(i): AddedToken(**{k: v for k, v in token.items() if k != "__type"})
+            for i, token in added.items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the tokens that were added to the vocabulary in {folder} cannot be read: "
+            f"{error}"
+        ) from None
+    for i, token in sorted(tokens.items()):
+        (inner.add_special_tokens if token.special else inner.add_tokens)([token])
+        if inner.token_to_id(token.content) != i:
             raise ValueError(
-                f"the token {name!r} that was added to the vocabulary in {folder} must "
-                f"have the id {i}, and would have {inner.token_to_id(name)}"
+                f"the token {token.content!r} that was added to the vocabulary in "
+                f"{folder} must have the id {i}, and would have "
+                f"{inner.token_to_id(token.content)}"
             )
 
 

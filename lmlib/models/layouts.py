@@ -86,7 +86,8 @@ def family_of(settings: Settings, names: Collection[str]) -> str | None:
     backbones alone have the same names: None.
     """
     if architectures := settings.get("architectures"):
-        found = _ARCHITECTURE.match(str(architectures[0]))
+        first = architectures[0] if isinstance(architectures, list) else architectures
+        found = _ARCHITECTURE.match(str(first))
         return found[1].lower() if found else None
     plain = {plain_name(name) for name in names}
     for family, pattern in _MARKS.items():

@@ -343,7 +343,8 @@ def test_special_tokens_with_other_names(tmp_path):
 
 
 def test_tokens_that_were_added(tmp_path):
-    bert_folder(tmp_path, additional_special_tokens=["[E1]"])
+    marks = ["[E0]", {"content": "[E1]", "lstrip": False}]  # both are found
+    bert_folder(tmp_path, additional_special_tokens=marks)
     n = len(PIECES)
     added = tmp_path / "added_tokens.json"
     added.write_text(json.dumps({"Plain": n + 1, "[E1]": n}))
@@ -378,6 +379,17 @@ def test_settings_that_cannot_be_read(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text("[]")
     with pytest.raises(ValueError, match="must hold an object, got list"):
         load_tokenizer(tmp_path)
+    for key, value in (
+        ("do_lower_case", "yes"),
+        ("never_split", 3),
+        ("added_tokens_decoder", [1]),
+        ("added_tokens_decoder", {"x": {"content": "y"}}),
+        ("added_tokens_decoder", {"99": "y"}),
+        ("added_tokens_decoder", {"99": {"content": None}}),
+    ):
+        bert_folder(tmp_path, **{key: value})
+        with pytest.raises(ValueError, match=f"{key} in|cannot be read|must have"):
+            load_tokenizer(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("\ufeff{}", encoding="utf-8")
     load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").unlink()
