@@ -19,7 +19,9 @@ Measure a model on text, or on a task, that it has not seen.
                        are no code length: a masked token is told by both sides.
   a T5                 bits per token that was cut out
   a fine-tuned model   on its --task: the loss, accuracy, macro F1 and Matthews'
-                       correlation; of one that generates also how often it is exact
+                       correlation; of one that generates also how often it is exact;
+                       of one that tags words the share of them beyond its length
+                       (left_out), if there are any, which count for none of these
 
 Texts that were learned from have the splits train, valid and test. Look at test last,
 and once.

@@ -13,11 +13,11 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tokenizers
@@ -173,7 +173,13 @@ class SubwordTokenizer:
         self._state = inner.to_str()
         inner.encode_special_tokens = True
         self.inner = inner
-        self.special = _find_specials(inner) if special is None else special
+        special = special or _find_specials(inner)
+        if special is None:
+            raise ValueError(
+                f"the tokenizer has none of {_NAMES['eos']}: give the ids of its "
+                "special tokens as `special`"
+            )
+        self.special = special
         self.size = max(inner.get_vocab().values()) + 1
         self.digest = hashlib.sha256(self._state.encode()).hexdigest()
         self._begins_character = _character_tokens(inner, self.size)
@@ -199,22 +205,39 @@ class SubwordTokenizer:
         return self.inner.decode(np.asarray(ids).tolist(), skip_special_tokens=True)
 
     def save(self, path: Path) -> None:
-        """Write the tokenizer.json that Hugging Face's libraries read too."""
+        """Write the tokenizer.json that Hugging Face's libraries read too.
+
+        Special tokens that have other names than usual are named beside it, in
+        special_tokens_map.json.
+        """
         with replacing(path) as temporary:
             temporary.write_text(self._state, encoding="utf-8", newline="")
+        if self.special != _find_specials(self.inner):
+            names = {
+                f"{role}_token": self.inner.id_to_token(i)
+                for role, i in vars(self.special).items()
+            }
+            with replacing(path.with_name(_SPECIAL_NAMES)) as temporary:
+                temporary.write_text(json.dumps(names), encoding="utf-8")
 
 
-def _find_specials(inner: tokenizers.Tokenizer) -> SpecialTokens:
-    found = {
-        role: next((i for n in names if (i := inner.token_to_id(n)) is not None), None)
+def _find_specials(
+    inner: tokenizers.Tokenizer, settings: Mapping[str, Any] | None = None
+) -> SpecialTokens | None:
+    """The ids of special tokens: by the names in `settings`, or by their usual ones.
+
+    None if not even a token that ends a text is found.
+    """
+    named = {
+        role: (*_special_name(settings or {}, role), *names)
         for role, names in _NAMES.items()
     }
-    eos = found["eos"]
-    if eos is None:
-        raise ValueError(
-            f"the tokenizer has none of {_NAMES['eos']}: give the ids of its special "
-            "tokens as `special`"
-        )
+    found = {
+        role: next((i for n in names if (i := inner.token_to_id(n)) is not None), None)
+        for role, names in named.items()
+    }
+    if (eos := found["eos"]) is None:
+        return None
     ids = {role: eos if i is None else i for role, i in found.items()}
     return SpecialTokens(**ids)
 
@@ -304,22 +327,30 @@ def train_bpe(texts: Iterable[str], vocab_size: int = 8192) -> SubwordTokenizer:
     return SubwordTokenizer(inner)
 
 
-def _wordpiece(vocabulary: dict[str, int], *, lowercase: bool) -> tokenizers.Tokenizer:
-    inner = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+def _wordpiece(
+    vocabulary: dict[str, int],
+    *,
+    lowercase: bool,
+    names: Sequence[str] = WORDPIECE_SPECIALS,
+) -> tokenizers.Tokenizer:
+    _, unk, cls, sep, _ = names
+    inner = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=unk))
     inner.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     inner.decoder = decoders.WordPiece()
     if vocabulary:
-        named = [AddedToken(s, special=True) for s in WORDPIECE_SPECIALS]
+        named = [AddedToken(s, special=True) for s in names]
         inner.add_special_tokens([t for t in named if t.content in vocabulary])
         inner.post_processor = processors.BertProcessing(
-            ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+            (sep, vocabulary[sep]), (cls, vocabulary[cls])
         )
     return inner
 
 
-def _make_byte_level(inner: tokenizers.Tokenizer) -> None:
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+def _make_byte_level(
+    inner: tokenizers.Tokenizer, *, add_prefix_space: bool = False
+) -> None:
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     inner.decoder = decoders.ByteLevel()
 
 
@@ -353,26 +384,54 @@ def _characters(
 # -- Loading --------------------------------------------------------------------------
 
 
+_SPECIAL_NAMES = "special_tokens_map.json"
+_SETTINGS: dict[str, type] = {
+    "do_lower_case": bool,
+    "strip_accents": bool,
+    "tokenize_chinese_chars": bool,
+    "add_prefix_space": bool,
+    "never_split": list,
+    "additional_special_tokens": list,
+    "added_tokens_decoder": dict,
+}
+
+
 def load_tokenizer(path: str | Path, *, lowercase: bool | None = None) -> Tokenizer:
     """A tokenizer from a tokenizer.json, or from a folder in the Hugging Face layout.
 
     In a folder the first of these counts: tokenizer.json; vocab.txt (BERT's WordPiece);
-    vocab.json with merges.txt (GPT-2's and RoBERTa's BPE). For a vocab.txt `lowercase`
-    defaults to `do_lower_case` of tokenizer_config.json, else to whether no entry has a
-    capital letter.
+    vocab.json with merges.txt (GPT-2's and RoBERTa's BPE). What tokenizer_config.json,
+    special_tokens_map.json and added_tokens.json say counts as in `transformers`: the
+    names of special tokens and tokens that were added; of WordPiece `do_lower_case`,
+    `strip_accents`, `tokenize_chinese_chars` and `never_split`; of BPE
+    `add_prefix_space`. No text is cut here, so `model_max_length` has no part.
+
+    Parameters:
+        lowercase: of WordPiece, whatever the folder says. A vocab.txt of which it says
+            nothing is taken for lower case, as in `transformers`.
 
     Raises:
         FileNotFoundError: the folder has none of these.
-        ValueError: a file is not what its name says.
+        ValueError: a file is not what its name says, or a setting that lmlib lacks.
     """
     path = Path(path)
+    settings = _read_settings(path) if path.is_dir() else {}
+    if lowercase is not None:
+        settings["do_lower_case"] = lowercase
     if path.is_dir():
         if (path / "tokenizer.json").is_file():
             path = path / "tokenizer.json"
         elif (path / "vocab.txt").is_file():
-            return _load_bert(path, lowercase)
+            return _load_bert(path, settings)
         elif (path / "vocab.json").is_file() and (path / "merges.txt").is_file():
-            return _load_gpt2(path)
+            return _load_gpt2(path, settings)
+        elif found := sorted(file.name for file in path.glob("*.model")):
+            raise ValueError(
+                f"{path} has no tokenizer.json, but {found[0]}, a vocabulary of "
+                "SentencePiece, which lmlib does not read. Convert it once, where "
+                "transformers and sentencepiece are installed: "
+                "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+            )
         else:
             raise FileNotFoundError(
                 f"{path} has no tokenizer.json, no vocab.txt, and no vocab.json with "
@@ -387,29 +446,35 @@ def load_tokenizer(path: str | Path, *, lowercase: bool | None = None) -> Tokeni
         raise ValueError(f"{path} holds no tokenizer: {error}") from None
     inner.no_padding()
     inner.no_truncation()
-    return SubwordTokenizer(inner)
+    _apply(settings, inner)
+    return SubwordTokenizer(inner, _find_specials(inner, settings))
 
 
-def _load_bert(folder: Path, lowercase: bool | None) -> SubwordTokenizer:
-    lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+def _load_bert(folder: Path, settings: Mapping[str, Any]) -> SubwordTokenizer:
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8-sig").split("\n")
     if lines[-1] == "":
         lines.pop()
     # BERT's own loader lets the last of equal lines win.
     vocabulary = {line.rstrip("\r"): i for i, line in enumerate(lines)}
-    if missing := [s for s in WORDPIECE_SPECIALS if s not in vocabulary]:
-        raise ValueError(f"{folder / 'vocab.txt'} lacks {', '.join(missing)}")
-    config = folder / "tokenizer_config.json"
-    if lowercase is None and config.is_file():
-        lowercase = json.loads(config.read_text(encoding="utf-8")).get("do_lower_case")
-    if lowercase is None:
-        entries = vocabulary.keys() - set(WORDPIECE_SPECIALS)
-        lowercase = not any(
-            not entry.startswith("[") and entry != entry.lower() for entry in entries
+    if (words := settings.get("word_tokenizer_type", "basic")) != "basic":
+        raise ValueError(
+            f"word_tokenizer_type in {folder / 'tokenizer_config.json'} must be "
+            f"'basic', all that lmlib has; got {words!r}"
         )
-    return SubwordTokenizer(_wordpiece(vocabulary, lowercase=lowercase))
+    roles = ("pad", "unk", "cls", "sep", "mask")
+    names = [
+        next(iter(_special_name(settings, role)), usual)
+        for role, usual in zip(roles, WORDPIECE_SPECIALS, strict=True)
+    ]
+    if missing := [name for name in names if name not in vocabulary]:
+        raise ValueError(f"{folder / 'vocab.txt'} lacks {', '.join(missing)}")
+    inner = _wordpiece(vocabulary, lowercase=True, names=names)
+    _apply(settings, inner)
+    _add_tokens(folder, settings, inner)
+    return SubwordTokenizer(inner, _find_specials(inner, settings))
 
 
-def _load_gpt2(folder: Path) -> SubwordTokenizer:
+def _load_gpt2(folder: Path, settings: Mapping[str, Any]) -> SubwordTokenizer:
     try:
         model = models.BPE.from_file(
             str(folder / "vocab.json"), str(folder / "merges.txt")
@@ -418,9 +483,116 @@ def _load_gpt2(folder: Path) -> SubwordTokenizer:
         raise ValueError(f"{folder} holds no vocabulary of BPE: {error}") from None
     inner = tokenizers.Tokenizer(model)
     _make_byte_level(inner)
-    known = set(chain.from_iterable(_NAMES.values())) & inner.get_vocab().keys()
+    _apply(settings, inner)
+    usual = {*chain.from_iterable(_NAMES.values())}
+    named = {name for role in _NAMES for name in _special_name(settings, role)}
+    known = (usual | named) & inner.get_vocab().keys()
     inner.add_special_tokens([AddedToken(s, special=True) for s in sorted(known)])
-    return SubwordTokenizer(inner)
+    _add_tokens(folder, settings, inner)
+    return SubwordTokenizer(inner, _find_specials(inner, settings))
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    """What the JSON files beside a vocabulary say of it; null says nothing."""
+    settings: dict[str, Any] = {}
+    for name in (_SPECIAL_NAMES, "tokenizer_config.json"):
+        for key, value in _read_object(folder / name).items():
+            if value is None:
+                continue
+            kind = _SETTINGS.get(key, object)
+            if not isinstance(value, kind):
+                raise ValueError(
+                    f"{key} in {folder / name} must be a {kind.__name__}, got {value!r}"
+                )
+            settings[key] = value
+    return settings
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one if there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold an object, got {type(content).__name__}")
+    return content
+
+
+def _special_name(settings: Mapping[str, Any], role: str) -> list[str]:
+    """The name that `settings` give to the token of a role: one or none."""
+    return _content(settings.get(f"{role}_token"))
+
+
+def _content(token: object) -> list[str]:
+    """A token, which may be written with the options of an AddedToken: one or none."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return [content] if isinstance(content, str) else []
+
+
+def _apply(settings: Mapping[str, Any], inner: tokenizers.Tokenizer) -> None:
+    """Let `settings` have their way; what they leave out stays as it is."""
+    given = inner.normalizer
+    if isinstance(given, normalizers.BertNormalizer):
+        inner.normalizer = normalizers.BertNormalizer(
+            clean_text=given.clean_text,
+            handle_chinese_chars=settings.get(
+                "tokenize_chinese_chars", given.handle_chinese_chars
+            ),
+            strip_accents=settings.get("strip_accents", given.strip_accents),
+            lowercase=settings.get("do_lower_case", given.lowercase),
+        )
+    given = inner.pre_tokenizer
+    if isinstance(given, pre_tokenizers.ByteLevel) and "add_prefix_space" in settings:
+        given.add_prefix_space = settings["add_prefix_space"]
+    # Special tokens in a text are text, also here.
+    special = {name for role in _NAMES for name in _special_name(settings, role)}
+    special |= {*chain.from_iterable(_NAMES.values())}
+    inner.add_tokens(
+        [
+            AddedToken(word, single_word=True, normalized=False)
+            for token in settings.get("never_split", ())
+            for word in _content(token)
+            if word not in special and inner.token_to_id(word) is not None
+        ]
+    )
+
+
+def _add_tokens(
+    folder: Path, settings: Mapping[str, Any], inner: tokenizers.Tokenizer
+) -> None:
+    """The tokens that were added to the vocabulary in `folder`, with their ids."""
+    special = {
+        name
+        for token in settings.get("additional_special_tokens", ())
+        for name in _content(token)
+    }
+    special |= {name for role in _NAMES for name in _special_name(settings, role)}
+    added: dict[str, Any] = {
+        str(i): {"content": name, "special": name in special}
+        for name, i in _read_object(folder / "added_tokens.json").items()
+    }
+    added |= settings.get("added_tokens_decoder", {})
+    try:
+        tokens = {
+            int(i): AddedToken(**{k: v for k, v in token.items() if k != "__type"})
+            for i, token in added.items()
+        }
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the tokens that were added to the vocabulary in {folder} cannot be read: "
+            f"{error}"
+        ) from None
+    for i, token in sorted(tokens.items()):
+        (inner.add_special_tokens if token.special else inner.add_tokens)([token])
+        if inner.token_to_id(token.content) != i:
+            raise ValueError(
+                f"the token {token.content!r} that was added to the vocabulary in "
+                f"{folder} must have the id {i}, and would have "
+                f"{inner.token_to_id(token.content)}"
+            )
 
 
 # -- Forks ----------------------------------------------------------------------------

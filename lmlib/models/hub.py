@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lmlib.data.cache import replacing
-from lmlib.models.layouts import FAMILIES, Model, Weight, write_settings
+from lmlib.models.layouts import (
+    FAMILIES,
+    Layout,
+    Model,
+    Weight,
+    family_of,
+    plain_name,
+    write_settings,
+)
 
 
 def load(
@@ -34,9 +43,10 @@ def load(
 ) -> Model:
     """The model in `folder`, in evaluation mode, with the heads that it holds.
 
-    Checkpoints of the backbone alone (`BertModel`) and old names of norms (`gamma`,
-    `beta`) are understood. Half-precision weights become `dtype` like all others. One
-    tensor at a time is in memory twice.
+    Checkpoints of the backbone alone (`BertModel`), old names of norms (`gamma`,
+    `beta`), the prefixes of torch.compile and DistributedDataParallel, and a
+    config.json without model_type are understood. Half-precision weights become `dtype`
+    like all others. One tensor at a time is in memory twice.
 
     Raises:
         FileNotFoundError: no config.json, or no weights.
@@ -48,17 +58,15 @@ def load(
         raise ValueError(f"folder must be a checkpoint's folder, got the file {folder}")
     settings = _read_json(folder / "config.json")
     family = settings.get("model_type")
-    if family not in FAMILIES:
-        raise ValueError(
-            f"model_type in {folder / 'config.json'} must be one of "
-            f"{', '.join(FAMILIES)}; got {family!r}"
-        )
-    layout = FAMILIES[family]
+    if family is not None:  # before a pickle is asked to be converted for nothing
+        _layout(folder, family)
     with ExitStack() as stack:
-        stored: dict[str, Callable[[], Tensor]] = {}
-        for name, read in _open_weights(folder, stack).items():
-            if (canonical := layout.canonical(name)) is not None:
-                stored[canonical] = read
+        readers = _open_weights(folder, stack)
+        if family is None:
+            family = settings["model_type"] = family_of(settings, readers)
+        layout = _layout(folder, family)
+        found = _canonical_names(layout, readers)
+        stored = {name: readers[theirs] for name, theirs in found.items()}
         with torch.device("meta"):
             model = layout.make(settings, stored.keys())
         weights = layout.weights(model)
@@ -67,16 +75,20 @@ def load(
             # T5 v1.1 as transformers 5 saves it before the two have parted.
             weights = [_from_shared(weight) for weight in weights]
         needed = {name for weight in weights for name in weight.theirs}
-        _check_names(folder, needed, stored.keys())
+        _check_names(folder, needed, {n: found.get(n, n) for n in stored})
         for weight in weights:
-            _assign(model, weight, [stored[n]() for n in weight.theirs], dtype, device)
+            parts = [stored[n]() for n in weight.theirs]
+            in_file = replace(
+                weight, theirs=tuple(found.get(n, n) for n in weight.theirs)
+            )
+            _assign(model, in_file, parts, dtype, device)
     left = [name for name, p in model.named_parameters() if p.is_meta]
     assert not left, f"the layout of {family} lacks {left}"
     return model.eval()
 
 
 def save(
-    model: Model,
+    model: nn.Module,
     folder: str | os.PathLike[str],
     settings: Mapping[str, Any] | None = None,
 ) -> None:
@@ -84,19 +96,29 @@ def save(
 
     Each file is written under a temporary name and renamed. `settings` are added to
     config.json, such as the ids of special tokens where they differ from the family's.
+    What torch.compile or DistributedDataParallel made of a model is written as that
+    model.
 
     Raises:
-        ValueError: the Hugging Face layout has no place for this model.
+        ValueError: the Hugging Face layout has no place for this model, or for some of
+            its weights, such as those of LoRA before they are merged.
     """
+    model = unwrapped(model)
+    if not isinstance(model, Model):
+        raise ValueError(
+            f"model must be of {', '.join(FAMILIES)}, got a {type(model).__name__}"
+        )
     if model.family not in FAMILIES:
         raise ValueError(
             f"model must be of {', '.join(FAMILIES)}, got {model.family}, which "
             "transformers does not have"
         )
     config = write_settings(model) | dict(settings or {})
-    state = model.state_dict()
+    state = {plain_name(name): p for name, p in model.named_parameters()}
+    weights = FAMILIES[model.family].weights(model)
+    _check_places(model.family, {weight.ours for weight in weights}, state.keys())
     tensors: dict[str, Tensor] = {}
-    for weight in FAMILIES[model.family].weights(model):
+    for weight in weights:
         parts = state[weight.ours].detach().cpu().chunk(len(weight.theirs))
         for name, part in zip(weight.theirs, parts, strict=True):
             part = part.T if weight.transposed else part
@@ -114,6 +136,14 @@ def save(
         temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """What torch.compile or DistributedDataParallel was given, or one of the other."""
+    # By name: to import torch.compile's class takes as long as torch itself.
+    while [name for name, _ in model.named_children()] in (["_orig_mod"], ["module"]):
+        (model,) = model.children()
+    return model
+
+
 # -- Files ----------------------------------------------------------------------------
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
@@ -127,12 +157,26 @@ def _read_json(path: Path) -> dict[str, Any]:
             "and model.safetensors (lmlib downloads none)"
         )
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold an object, got {type(content).__name__}")
     return content
+
+
+def _layout(folder: Path, family: Any) -> Layout:
+    if isinstance(family, str) and family in FAMILIES:
+        return FAMILIES[family]
+    raise ValueError(
+        f"model_type in {folder / 'config.json'} must be one of "
+        f"{', '.join(FAMILIES)}; "
+        + (
+            "add it: neither architectures nor the names of the weights tell it"
+            if family is None
+            else f"got {family!r}"
+        )
+    )
 
 
 def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tensor]]:
@@ -178,6 +222,18 @@ def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tens
 # -- From stored tensors to parameters ------------------------------------------------
 
 
+def _canonical_names(layout: Layout, names: Collection[str]) -> dict[str, str]:
+    """Today's full name of each stored weight → what the file calls it."""
+    found: dict[str, str] = {}
+    for name in names:
+        canonical = layout.canonical(name)
+        if canonical is not None and found.setdefault(canonical, name) != name:
+            raise ValueError(
+                f"{found[canonical]} and {name} are two names of one weight"
+            )
+    return found
+
+
 def _resolve_copies(
     stored: dict[str, Callable[[], Tensor]], copies: Mapping[str, str]
 ) -> None:
@@ -199,8 +255,10 @@ def _from_shared(weight: Weight) -> Weight:
     return weight
 
 
-def _check_names(folder: Path, needed: set[str], stored: Collection[str]) -> None:
-    missing, extra = sorted(needed - set(stored)), sorted(set(stored) - needed)
+def _check_names(folder: Path, needed: set[str], found: Mapping[str, str]) -> None:
+    """`found` has what the file calls each weight, by which it is complained of."""
+    missing = sorted(needed - found.keys())
+    extra = sorted(found[name] for name in found.keys() - needed)
     if missing or extra:
         raise ValueError(
             f"the weights in {folder} are not those of its config.json: "
@@ -210,6 +268,28 @@ def _check_names(folder: Path, needed: set[str], stored: Collection[str]) -> Non
                 if names
             )
         )
+
+
+def _check_places(family: str, places: set[str], named: Collection[str]) -> None:
+    """That each of a model's parameters is written, and none is missing."""
+    extra, missing = sorted(set(named) - places), sorted(places - set(named))
+    if not extra and not missing:
+        return
+    # LoRA keeps the matrix W of a layer under another name, beside two thin ones.
+    if any(name.rpartition(".")[0] + ".a" in named for name in missing):
+        raise ValueError(
+            f"model has LoRA's matrices, such as {extra[0]}, for which the layout of "
+            f"{family} has no place: merge them first, with "
+            "lmlib.training.lora.merge_lora(model)"
+        )
+    raise ValueError(
+        f"the parameters of model are not those of the layout of {family}: "
+        + "; ".join(
+            f"{what}: {', '.join(names[:3])}"
+            for what, names in (("missing", missing), ("too many", extra))
+            if names
+        )
+    )
 
 
 def _assign(

@@ -58,12 +58,55 @@ class Layout:
 
     def canonical(self, name: str) -> str | None:
         """Today's full name of a weight stored as `name`; None if it is `ignored`."""
+        name = plain_name(name)
         if re.search(self.ignored, name):
             return None
         # TensorFlow's names for the gain and bias of a norm, in the first checkpoints.
         name = re.sub(r"\bgamma$", "weight", re.sub(r"\bbeta$", "bias", name))
         known = name.startswith((self.prefix, *self.heads))
         return name if known else self.prefix + name
+
+
+# torch.compile, DistributedDataParallel, FSDP and activation checkpointing put a module
+# into one of their own, and a part like these into the names of its weights.
+_WRAPPERS = re.compile(
+    r"(?<![^.])(_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+
+
+def plain_name(name: str) -> str:
+    """`name` as it was before the module was compiled or shared out."""
+    return _WRAPPERS.sub("", name)
+
+
+def family_of(settings: Settings, names: Collection[str]) -> str | None:
+    """The model_type of a config.json without one, as of the first years.
+
+    `architectures` says it, or else the names of the weights. BERT's and RoBERTa's
+    backbones alone have the same names: None.
+    """
+    if architectures := settings.get("architectures"):
+        first = architectures[0] if isinstance(architectures, list) else architectures
+        found = _ARCHITECTURE.match(str(first))
+        return found[1].lower() if found else None
+    plain = {plain_name(name) for name in names}
+    for family, pattern in _MARKS.items():
+        if any(re.match(pattern, name) for name in plain):
+            return family
+    return None
+
+
+# BertForMaskedLM, GPT2LMHeadModel, T5WithLMHeadModel; but not BertGenerationEncoder.
+_ARCHITECTURE = re.compile(
+    r"(Bert|Roberta|Albert|GPT2|T5)(?=Model|For|LMHead|With|DoubleHeads)"
+)
+_MARKS = {
+    "bert": r"bert\.|cls\.(predictions|seq_relationship)\.",
+    "roberta": r"roberta\.|lm_head\.layer_norm\.",
+    "albert": r"albert\.|encoder\.albert_layer_groups\.",
+    "gpt2": r"(transformer\.)?h\.\d+\.attn\.c_attn\.",
+    "t5": r"(encoder|decoder)\.block\.\d+\.layer\.0\.SelfAttention\.",
+}
 
 
 def write_settings(model: Model) -> dict[str, Any]:
@@ -552,7 +595,7 @@ def _bert_layout(family: str, *heads: str) -> Layout:
         settings=_bert_settings,
         weights=_bert_weights,
         copies=_bert_copies,
-        ignored=r"\bposition_ids$",
+        ignored=r"\b(position_ids|token_type_ids)$",
     )
 
 

@@ -150,13 +150,15 @@ def inputs(
     """The batch of some examples, padded to the longest of them.
 
     A text is [CLS] text [SEP], a pair [CLS] text [SEP] second [SEP], with the second in
-    segment 1 if the model has segments. What exceeds `length` is cut off, of the longer
-    of two. For generation a decoder reads text [SEP] wanted [EOS], a T5's encoder text
-    [EOS], and of the text the end is kept.
+    segment 1 if the model has segments; RoBERTa was trained with two [SEP] between the
+    texts of a pair. What exceeds `length` is cut off, of the longer of two. For
+    generation a decoder reads text [SEP] wanted [EOS], a T5's encoder text [EOS], and
+    of the text the end is kept.
 
     `labels` [batch] are the classes of texts and pairs. `targets` [batch, positions]
     are the class of each word at its first token (at its last for a decoder, which has
-    not seen the word before), or the tokens that follow, and IGNORE elsewhere.
+    not seen the word before), or the tokens that follow, and IGNORE elsewhere. A word
+    of which the tokenizer leaves nothing, such as a soft hyphen, is an unknown one.
     """
     special = tokenizer.special
     rows: list[list[int]] = []
@@ -179,7 +181,10 @@ def inputs(
             targets.append([IGNORE] * len(kept) + row[len(kept) + 1 :])
         elif task.kind == "tagging":
             assert isinstance(example.wanted, tuple)
-            words = [tokenizer.encode(word).tolist() for word in example.text.split()]
+            words = [
+                tokenizer.encode(word).tolist() or [special.unk]
+                for word in example.text.split()
+            ]
             labels = [
                 label if i == (len(word) - 1 if _is_causal(model) else 0) else IGNORE
                 for word, label in zip(words, example.wanted, strict=True)
@@ -191,9 +196,10 @@ def inputs(
         else:
             second = tokenizer.encode(example.second).tolist()
             if task.kind == "pairs":
-                while len(first) + len(second) > length - 3:
+                between = [special.sep] * (_n_separators(model) - 1)
+                while len(first) + len(second) > length - 3 - len(between):
                     (first if len(first) > len(second) else second).pop()
-                second.append(special.sep)
+                second = [*between, *second, special.sep]
             row = [special.cls, *first[: length - 2], special.sep]
             second_starts.append(len(row))
             rows.append(row + second)
@@ -209,6 +215,12 @@ def inputs(
         in_second = places >= torch.tensor(second_starts)[:, None]
         batch["segment_ids"] = (in_second & batch["attention_mask"]).long()
     return batch
+
+
+def _n_separators(model: nn.Module) -> int:
+    """[SEP]s between the texts of a pair: RoBERTa, known by its positions, has two."""
+    pad_id: int | None = model.get_submodule("backbone").config.pad_id  # type: ignore[union-attr, assignment]
+    return 1 if pad_id is None else 2
 
 
 def _n_segments(model: nn.Module) -> int:
@@ -260,7 +272,7 @@ class TaskObjective:
     """Steps 3 to 5 as an objective of the loop; its part is "task".
 
     Raises:
-        ValueError: length has no room for [CLS] word [SEP] word [SEP], or no batch.
+        ValueError: length has no room for a pair of two words, or no batch.
     """
 
     def __init__(
@@ -274,7 +286,7 @@ class TaskObjective:
         seed: int = 0,
     ) -> None:
         for name, value, least in (
-            ("length", length, 5),
+            ("length", length, 4 + _n_separators(model)),
             ("batch_size", batch_size, 1),
         ):
             if value < least:
@@ -339,8 +351,9 @@ def evaluate(
     """Loss in nats, and what scikit-learn says of the predictions.
 
     Classes: accuracy; F1, the mean over classes ("macro"); Matthews' correlation; over
-    texts or, for tagging, words. Generation: accuracy is that of the next token, given
-    the right ones before it.
+    texts or, for tagging, words; `left_out` is the share of words beyond the length, if
+    there are any, which count for none of these. Generation: accuracy is that of the
+    next token, given the right ones before it.
 
     The model is taken as it is: `lmlib.training.loop.scores_of` turns dropout off.
     """
@@ -355,6 +368,10 @@ def evaluate(
     if objective.task.kind == "generation":
         return scores
     classes = list(range(len(objective.task.names)))
+    if objective.task.kind == "tagging":
+        n_words = sum(len(example.text.split()) for example in examples)
+        if len(wanted) < n_words:
+            scores["left_out"] = 1 - len(wanted) / n_words
     f1 = f1_score(wanted, predicted, labels=classes, average="macro", zero_division=0.0)
     return {
         **scores,

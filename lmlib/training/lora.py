@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 ATTENTION = ("qkv", "query", "key_value")
 
+# An attribute of a model with LoRA: the names of the parameters that trained before.
+_TRAINED = "_trained_before_lora"
+
 
 class LoRALinear(nn.Module):
     """x ↦ W·x + bias + (alpha / rank)·B·A·x, where W and bias are frozen.
@@ -67,12 +70,11 @@ def add_lora(
     """Freeze the model, and make each linear layer named in `targets` a `LoRALinear`.
 
     The paper adapts the projections to query and value; here query, key and value are
-    one matrix (`qkv`), which is adapted as a whole.
+    one matrix (`qkv`), which is adapted as a whole. `merge_lora` undoes the freezing.
 
     Raises:
         ValueError: no layer has such a name.
     """
-    model.requires_grad_(False)
     found = [
         (module, name, child)
         for module in model.modules()
@@ -81,13 +83,27 @@ def add_lora(
     ]
     if not found:
         raise ValueError(f"model has no linear layer named {' or '.join(targets)}")
-    for module, name, child in found:
-        setattr(module, name, LoRALinear(child, rank, alpha))
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    adapted = [LoRALinear(child, rank, alpha) for _, _, child in found]
+    vars(model)[_TRAINED] = trained
+    model.requires_grad_(False)
+    for (module, name, _), layer in zip(found, adapted, strict=True):
+        setattr(module, name, layer)
 
 
 def merge_lora(model: nn.Module) -> None:
-    """Put a plain linear layer in the place of each `LoRALinear`."""
+    """Put a plain linear layer in the place of each `LoRALinear`.
+
+    What trained before `add_lora` trains again.
+    """
+    merged: set[nn.Parameter] = set()
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, LoRALinear):
-                setattr(module, name, child.merged())
+                setattr(module, name, layer := child.merged())
+                merged |= {*layer.parameters()}
+    for module in model.modules():
+        if (trained := vars(module).pop(_TRAINED, None)) is not None:
+            for name, parameter in module.named_parameters():
+                if name in trained or parameter in merged:
+                    parameter.requires_grad_(name in trained)

@@ -61,23 +61,25 @@ def save(
     """Write a model, its tokenizer, and `made`: how it was made.
 
     Of a `WithHeads` the backbone is kept, as one of `family`, and `heads["task"]`; so
-    of replaced-token detection the discriminator without heads.
+    of replaced-token detection the discriminator without heads. A model, backbone or
+    head that torch.compile or DistributedDataParallel wraps is written without it.
 
     Raises:
-        ValueError: the Hugging Face layout has no place for the model (PanGu-α).
+        ValueError: the Hugging Face layout has no place for the model (PanGu-α), or for
+            LoRA's matrices, which are to be merged first.
     """
     folder = Path(folder)
-    kept = model
+    kept = model = hub.unwrapped(model)
     if isinstance(model, WithHeads):
-        kept = _around(model.backbone, family)
+        kept = _around(hub.unwrapped(model.backbone), family)
     special = tokenizer.special
     ids = {f"{name}_token_id": i for name, i in vars(special).items()}
     if isinstance(kept, T5):
         ids["decoder_start_token_id"] = special.pad
-    hub.save(kept, folder, ids)  # type: ignore[arg-type]
+    hub.save(kept, folder, ids)
     tokenizer.save(folder / "tokenizer.json")
     if isinstance(model, WithHeads) and "task" in model.heads:
-        state = model.heads["task"].state_dict()
+        state = hub.unwrapped(model.heads["task"]).state_dict()
         with replacing(folder / "head.safetensors") as temporary:
             write_tensors(temporary, state)
     weights = (folder / "model.safetensors").read_bytes()

@@ -268,9 +268,134 @@ def test_bert_folder(wordpiece, tmp_path):
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     assert 1 in load_tokenizer(tmp_path).encode("The")
     assert 1 not in load_tokenizer(tmp_path, lowercase=True).encode("The")
+    # Capitals in a vocabulary say nothing: bert-base-chinese has some.
     (tmp_path / "tokenizer_config.json").unlink()
     (tmp_path / "vocab.txt").write_text(vocab + "The\n")
-    assert load_tokenizer(tmp_path).encode("The").tolist() == [700]
+    expected = wordpiece.encode("the").tolist()
+    assert load_tokenizer(tmp_path).encode("The").tolist() == expected
+    assert load_tokenizer(tmp_path, lowercase=False).encode("The").tolist() == [700]
+
+
+WORDS = "the The über uber Über 我是 我 是 foo#bar foo # bar"
+PIECES = [*WORDPIECE_SPECIALS, *WORDS.split()]
+
+
+def bert_folder(folder, pieces=PIECES, **settings):
+    (folder / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "pieces"),
+    [
+        ({}, "the uber 我 是 foo # bar"),
+        ({"do_lower_case": None, "strip_accents": None}, "the uber 我 是 foo # bar"),
+        ({"do_lower_case": False}, "The Über 我 是 foo # bar"),
+        ({"strip_accents": False}, "the über 我 是 foo # bar"),
+        ({"tokenize_chinese_chars": False}, "the uber 我是 foo # bar"),
+        ({"never_split": ["foo#bar", "nowhere", "[MASK]"]}, "the uber 我 是 foo#bar"),
+    ],
+)
+def test_berts_settings(settings, pieces, tmp_path):
+    loaded = load_tokenizer(bert_folder(tmp_path, **settings))
+    ids = loaded.encode("The Über 我是 foo#bar")
+    assert [PIECES[i] for i in ids] == pieces.split()
+    assert loaded.encode("[MASK]").tolist() != [PIECES.index("[MASK]")]
+    # A tokenizer.json beside them is overruled in the same way, and kept so.
+    default = load_tokenizer(bert_folder(tmp_path))
+    default.save(tmp_path / "tokenizer.json")
+    bert_folder(tmp_path, **settings)
+    again = load_tokenizer(tmp_path)
+    assert again.encode("The Über 我是 foo#bar").tolist() == ids.tolist()
+    again.save(tmp_path / "kept" / "tokenizer.json")
+    kept = load_tokenizer(tmp_path / "kept")
+    assert kept.encode("The Über 我是 foo#bar").tolist() == ids.tolist()
+
+
+def test_what_is_never_split_is_what_transformers_never_splits(tmp_path):
+    transformers = pytest.importorskip(
+        "transformers.models.bert.tokenization_bert_legacy"
+    )
+    settings = {"never_split": ["foo#bar", "Über"], "strip_accents": False}
+    bert_folder(tmp_path, **settings)
+    theirs = transformers.BertTokenizerLegacy(str(tmp_path / "vocab.txt"), **settings)
+    ours = load_tokenizer(tmp_path)
+    for text in ("The foo#bar Über", "foo#bars Übers foo # bar", "foo#bar"):
+        ids = theirs.convert_tokens_to_ids(theirs.tokenize(text))
+        assert ours.encode(text).tolist() == ids
+
+
+def test_special_tokens_with_other_names(tmp_path):
+    pieces = ["<0>", "<1>", "<2>", "<3>", "<4>", "the", "[PAD]", "[SEP]"]
+    names = dict(zip(("pad", "unk", "cls", "sep", "mask"), pieces, strict=False))
+    settings = {f"{role}_token": name for role, name in names.items()}
+    settings["mask_token"] = {"content": "<4>", "lstrip": True}  # as some are written
+    bert_folder(tmp_path, pieces, **settings)
+    (tmp_path / "special_tokens_map.json").write_text('{"pad_token": "[PAD]"}')
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.special == SpecialTokens(0, 1, 2, 3, 4, bos=7, eos=7)
+    assert loaded.encode("the Ж <4>").tolist()[:2] == [5, 1]
+    assert 4 not in loaded.encode("the <4>")
+    loaded.save(tmp_path / "kept" / "tokenizer.json")
+    kept = load_tokenizer(tmp_path / "kept")
+    assert (kept.special, kept.digest) == (loaded.special, loaded.digest)
+
+
+def test_tokens_that_were_added(tmp_path):
+    marks = ["[E0]", {"content": "[E1]", "lstrip": False}]  # both are found
+    bert_folder(tmp_path, additional_special_tokens=marks)
+    n = len(PIECES)
+    added = tmp_path / "added_tokens.json"
+    added.write_text(json.dumps({"Plain": n + 1, "[E1]": n}))
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.size == n + 2
+    assert loaded.encode("the plain").tolist() == [PIECES.index("the"), n + 1]
+    assert n not in loaded.encode("[E1]")  # a special token: text is text
+    added.write_text(json.dumps({"Plain": n + 1}))
+    with pytest.raises(ValueError, match=f"'Plain'.* have the id {n + 1}, and would"):
+        load_tokenizer(tmp_path)
+    added.unlink()
+    decoder = {str(n): {"content": "Plain", "special": False, "normalized": False}}
+    bert_folder(tmp_path, added_tokens_decoder=decoder)
+    assert load_tokenizer(tmp_path).encode("Plain").tolist() == [n]
+
+
+def test_a_prefix_space_if_the_folder_says_so(bpe, tmp_path):
+    bpe.save(tmp_path / "tokenizer.json")
+    expected = bpe.encode(" a b").tolist()
+    assert load_tokenizer(tmp_path).encode("a b").tolist() != expected
+    (tmp_path / "tokenizer_config.json").write_text('{"add_prefix_space": true}')
+    assert load_tokenizer(tmp_path).encode("a b").tolist() == expected
+
+
+def test_settings_that_cannot_be_read(tmp_path):
+    bert_folder(tmp_path, word_tokenizer_type="mecab")
+    with pytest.raises(ValueError, match=r"must be 'basic'.* got 'mecab'"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"tokenizer_config\.json is not JSON"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("[]")
+    with pytest.raises(ValueError, match="must hold an object, got list"):
+        load_tokenizer(tmp_path)
+    for key, value in (
+        ("do_lower_case", "yes"),
+        ("never_split", 3),
+        ("added_tokens_decoder", [1]),
+        ("added_tokens_decoder", {"x": {"content": "y"}}),
+        ("added_tokens_decoder", {"99": "y"}),
+        ("added_tokens_decoder", {"99": {"content": None}}),
+    ):
+        bert_folder(tmp_path, **{key: value})
+        with pytest.raises(ValueError, match=f"{key} in|cannot be read|must have"):
+            load_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("\ufeff{}", encoding="utf-8")
+    load_tokenizer(tmp_path)
+    (tmp_path / "vocab.txt").unlink()
+    (tmp_path / "spiece.model").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"spiece\.model, .*SentencePiece.*Convert"):
+        load_tokenizer(tmp_path)
 
 
 def test_gpt2_folder(bpe, tmp_path):

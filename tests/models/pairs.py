@@ -81,12 +81,16 @@ MAKERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def make_reference(name: str, seed: int = 0) -> nn.Module:
-    """A small model of `transformers` in which every weight matters, in eval mode.
+    """A small model of `transformers` in which every weight matters, in eval mode."""
+    return randomised(MAKERS[name](), seed)
+
+
+def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
+    """`model` with random weights, in eval mode.
 
     Fresh models have biases of 0 and gains of 1, so that swapping two goes unseen.
     """
     torch.manual_seed(seed)
-    model = MAKERS[name]()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.15)

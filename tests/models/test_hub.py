@@ -5,11 +5,14 @@ import shutil
 
 import pytest
 import torch
+import torch.distributed as dist
 import transformers
 from safetensors.torch import load_file, save_file
+from torch.nn.parallel import DistributedDataParallel
 
 from lmlib.models import PANGU, Bert, PanGu, hub
 from lmlib.models.layouts import FAMILIES
+from lmlib.training.lora import add_lora, merge_lora
 from tests.models import pairs
 
 # float32 with other orders of summation: logits of order 1 after a few layers.
@@ -189,6 +192,60 @@ def test_t5_v1_1_as_transformers_makes_it(tmp_path):
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "wrap"),
+    [
+        ("BERT", "_orig_mod.{}"),
+        ("BERT", "module.{}"),
+        ("BERT", "_orig_mod.module.{}"),
+        *((name, "module._orig_mod.{}") for name in pairs.MAKERS),
+    ],
+)
+def test_names_of_compiled_and_distributed_models(name, wrap, tmp_path):
+    reference, _ = pairs.both(name, tmp_path)
+    change(tmp_path, lambda w: {wrap.format(key): value for key, value in w.items()})
+    pairs.assert_same_weights(reference, hub.load(tmp_path))
+
+
+def test_names_of_a_model_with_a_compiled_part(tmp_path):
+    reference, _ = pairs.both("BERT", tmp_path)
+    change(
+        tmp_path,
+        lambda w: {
+            key.replace("bert.encoder.", "bert.encoder._orig_mod."): value
+            for key, value in w.items()
+        },
+    )
+    pairs.assert_same_weights(reference, hub.load(tmp_path))
+
+
+@by_family
+@pytest.mark.parametrize("by", ["architectures", "names"])
+def test_a_config_without_a_model_type(name, by, tmp_path):
+    reference, _ = pairs.both(name, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["model_type"]
+    if by == "names":
+        del config["architectures"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    pairs.assert_same_weights(reference, hub.load(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "architectures", [None, ["BertGenerationEncoder"], [], {"a": 1}]
+)
+def test_a_model_type_that_nothing_tells(architectures, tmp_path):
+    """BERT's and RoBERTa's backbones have the same names."""
+    transformers.BertModel(transformers.BertConfig(**pairs.ENCODER)).save_pretrained(
+        tmp_path
+    )
+    change(tmp_path, model_type=None, architectures=architectures)
+    with pytest.raises(ValueError, match=r"one of bert, .*, t5; add it: neither"):
+        hub.load(tmp_path)
+    change(tmp_path, model_type="bert")
+    assert hub.load(tmp_path).family == "bert"
+
+
 @by_family
 def test_shards(name, tmp_path):
     reference = pairs.make_reference(name)
@@ -262,6 +319,60 @@ def test_what_cannot_be_written(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def in_one_process(model):
+    """As DistributedDataParallel wraps it; the group is left to the caller to end."""
+    store = dist.HashStore()
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    return DistributedDataParallel(model)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        torch.compile,
+        in_one_process,
+        lambda model: torch.compile(in_one_process(model)),
+        lambda model: in_one_process(torch.compile(model)),
+    ],
+    ids=["compiled", "distributed", "distributed, compiled", "compiled, distributed"],
+)
+def test_a_wrapped_model_is_saved_as_what_it_is(wrap, tmp_path):
+    reference, model = pairs.both("BERT", tmp_path / "theirs")
+    try:
+        hub.save(wrap(model), tmp_path / "ours")
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    pairs.assert_same_weights(reference, hub.load(tmp_path / "ours"))
+
+
+def test_a_model_with_a_compiled_part_is_saved(tmp_path):
+    reference, model = pairs.both("GPT-2", tmp_path / "theirs")
+    model.backbone = torch.compile(model.backbone)
+    hub.save(model, tmp_path / "ours")
+    pairs.assert_same_weights(reference, hub.load(tmp_path / "ours"))
+
+
+@pytest.mark.parametrize("name", ["BERT", "GPT-2", "T5"])
+def test_loras_matrices_are_merged_before_a_model_is_saved(name, tmp_path):
+    _, model = pairs.both(name, tmp_path / "theirs")
+    add_lora(model, rank=2)
+    with pytest.raises(ValueError, match=r"merge them first, with .*merge_lora"):
+        hub.save(model, tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+    merge_lora(model)
+    hub.save(model, tmp_path / "ours")
+
+
+def test_weights_that_would_be_lost_are_named(tmp_path):
+    _, model = pairs.both("GPT-2", tmp_path / "theirs")
+    model.heads["task"] = torch.nn.Linear(24, 2)
+    with pytest.raises(ValueError, match=r"too many: heads\.task\.bias, heads\.task"):
+        hub.save(model, tmp_path / "ours")
+    with pytest.raises(ValueError, match="got a Linear"):
+        hub.save(model.heads["task"], tmp_path / "ours")
+
+
 # -- Refusals -------------------------------------------------------------------------
 
 
@@ -285,7 +396,7 @@ REFUSED = {
     "too many": (
         lambda w: w | {"classifier.weight": torch.zeros(2, 24)},
         {},
-        "1 too many, such as bert.classifier.weight",
+        "1 too many, such as classifier.weight",
     ),
     "a layer too few in config": (
         None,
@@ -307,6 +418,19 @@ REFUSED = {
         lambda w: w | {f"{LAYER}.output.dense.bias": torch.ones(24, dtype=torch.int8)},
         {},
         f"{LAYER}.output.dense.bias is stored as torch.int8, a quantized",
+    ),
+    "too many, by the file's own names": (
+        lambda w: (
+            {f"module.{k}": v for k, v in w.items()}
+            | {"module.classifier.weight": torch.zeros(2, 24)}
+        ),
+        {},
+        r"1 too many, such as module\.classifier\.weight",
+    ),
+    "two names of one weight": (
+        lambda w: w | {"module.cls.predictions.bias": torch.zeros(53)},
+        {},
+        r"cls\.predictions\.bias and module\.cls\.predictions\.bias are two names",
     ),
     "untied": (
         lambda w: w | {"cls.predictions.decoder.weight": torch.zeros(53, 24)},

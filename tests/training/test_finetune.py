@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from sklearn.metrics import f1_score, matthews_corrcoef
 from torch import Tensor
 
+from lmlib.data.tokenizers import train_wordpiece
 from lmlib.losses import IGNORE
 from lmlib.models.bert import Bert, Roberta
 from lmlib.models.gpt import GPT
@@ -150,6 +151,49 @@ def test_inputs_of_pairs():
         model.backbone(plain["token_ids"])
 
 
+def test_a_pair_for_roberta_has_two_separators_between_the_texts():
+    model = pretrained("mlm", "roberta")
+    examples = [Example("ab", 1, "c"), Example("abcdef", 1, "gh")]
+    batch = made("pairs", examples, model, length=9)
+    cls, sep, pad = SPECIAL.cls, SPECIAL.sep, SPECIAL.pad
+    a = list(range(ord("a"), ord("i")))
+    assert batch["token_ids"].tolist() == [
+        [cls, a[0], a[1], sep, sep, a[2], sep, pad, pad],
+        [cls, *a[:3], sep, sep, a[6], a[7], sep],
+    ]
+    with pytest.raises(ValueError, match="length must be at least 6, got 5"):
+        TaskObjective(task(), TOKENIZER, model, length=5, batch_size=1)
+
+
+def test_a_word_of_which_nothing_is_left_is_an_unknown_one():
+    tokenizer = train_wordpiece(["ab c"], 20)
+    examples = [Example("ab \xad c", (2, 1, 0))]
+    chosen = Task("tagging", ("x", "y", "z"), examples, examples, HeldOut([]))
+    for recipe in ("mlm", "causal"):
+        batch = inputs(examples, chosen, tokenizer, pretrained(recipe), length=24)
+        wanted = batch["targets"][batch["targets"] != IGNORE]
+        assert wanted.tolist() == [2, 1, 0]
+        where = batch["targets"] == 1
+        assert batch["token_ids"][where].tolist() == [tokenizer.special.unk]
+
+
+def test_words_beyond_the_length_are_told():
+    examples = [Example("ab c", (0, 1)), Example("abcdef g h", (0, 1, 1))]
+    chosen = task("tagging", sentences_of_words())
+    model = initialise(pretrained(), chosen)
+    scores = [
+        scores_of(
+            model,
+            lambda m, n=length: evaluate(
+                m, TaskObjective(chosen, TOKENIZER, m, length=n, batch_size=2), examples
+            ),
+        )
+        for length in (10, 8)
+    ]
+    assert "left_out" not in scores[0]
+    assert scores[1]["left_out"] == pytest.approx(2 / 5)
+
+
 def test_inputs_of_words_have_a_target_at_the_first_token_of_each():
     batch = made("tagging", [Example("ab c", (2, 1)), Example("abcdef g", (0, 1))])
     assert batch["targets"].tolist() == [
@@ -273,7 +317,7 @@ def test_pairs():
     assert tuned.test()["accuracy"] > 0.9  # no single word tells
 
 
-def test_words():
+def sentences_of_words():
     rng = np.random.default_rng(0)
     examples = []
     for _ in range(60):
@@ -281,6 +325,11 @@ def test_words():
         examples.append(
             Example(" ".join(words), tuple(int(w in ("eats", "sees")) for w in words))
         )
+    return examples
+
+
+def test_words():
+    examples = sentences_of_words()
     tuned = finetune(
         pretrained(), task("tagging", examples), TOKENIZER, SETTINGS, length=24
     )

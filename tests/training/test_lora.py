@@ -50,6 +50,37 @@ def test_only_the_thin_matrices_train_and_merging_keeps_the_function():
     torch.testing.assert_close(model(ids).hidden, tuned, rtol=1e-5, atol=1e-6)
 
 
+def trained(model):
+    return {name for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_after_merging_the_same_parameters_train_as_before():
+    model = nn.ModuleDict({"backbone": Transformer(CONFIG), "head": nn.Linear(16, 2)})
+    backbone = model["backbone"]
+    backbone.embeddings.requires_grad_(False)
+    backbone.blocks[0].attention.qkv.weight.requires_grad_(False)
+    before = trained(model)
+    add_lora(backbone, rank=2)
+    copied = copy.deepcopy(model)  # as initialise and the best of a training do
+    copied["head"] = nn.Linear(16, 3)
+    # The backbone is adapted, and the whole is merged.
+    merge_lora(copied)
+    assert trained(copied) == before
+    assert "backbone.blocks.1.attention.qkv.weight" in before
+    add_lora(copied, rank=1)
+    merge_lora(copied)
+    assert trained(copied) == before
+
+
+def test_a_model_that_cannot_be_adapted_stays_as_it_was():
+    model = Transformer(CONFIG)
+    before = trained(model)
+    for options in ({"targets": ["nothing"]}, {"rank": 17}):
+        with pytest.raises(ValueError, match=r"named nothing|rank must be"):
+            add_lora(model, **options)
+        assert trained(model) == before
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r"rank must be in 1 … 4, got 5"):
         LoRALinear(nn.Linear(4, 9), rank=5, alpha=1.0)

@@ -56,6 +56,34 @@ def test_what_lora_learned_is_kept_in_plain_matrices(tmp_path):
         assert not torch.equal(begun, source.backbone.blocks[0].attention.qkv.weight)
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_compiled_model_is_kept_as_what_it_is(family, tmp_path):
+    recipe = "mlm" if family == "bert" else "causal"
+    source = make_model(recipe, TOKENIZER.special, TOKENIZER.size, SIZE, family)
+    task = task_data("classification", sentences(20), ("bad", "good"))
+    model = initialise(source, task)
+    made = {"task": {"kind": task.kind, "names": task.names}}
+    save(model, TOKENIZER, tmp_path / "plain", made, family=family)
+    whole = torch.compile(model)
+    save(whole, TOKENIZER, tmp_path / "whole", made, family=family)
+    model.backbone = torch.compile(model.backbone)
+    model.heads["task"] = torch.compile(model.heads["task"])
+    save(model, TOKENIZER, tmp_path / "parts", made, family=family)
+    for name in ("model.safetensors", "head.safetensors", "config.json"):
+        expected = (tmp_path / "plain" / name).read_bytes()
+        assert (tmp_path / "whole" / name).read_bytes() == expected
+        assert (tmp_path / "parts" / name).read_bytes() == expected
+
+
+def test_loras_matrices_are_merged_before_a_model_is_kept(tmp_path):
+    source = make_model("mlm", TOKENIZER.special, TOKENIZER.size, SIZE)
+    task = task_data("classification", sentences(20), ("bad", "good"))
+    model = initialise(source, task, method="lora")
+    with pytest.raises(ValueError, match="merge them first"):
+        save(model, TOKENIZER, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_another_family_is_refused(tmp_path):
     source = make_model("rtd", TOKENIZER.special, TOKENIZER.size, SIZE)
     with pytest.raises(ValueError, match="family must be one of bert"):
