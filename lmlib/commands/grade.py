@@ -1,8 +1,11 @@
 """`lmlib grade`: an instructor grades a class."""
 
 import argparse
+import difflib
 import functools
+import hashlib
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -41,6 +44,35 @@ def add(commands: Any) -> None:
         "from)",
     )
     grade.add_argument("--roster", type=Path, help="CSV of all students of the class")
+    grade.add_argument(
+        "--due",
+        metavar="TIME",
+        help="when the assignment is due, with the time zone: "
+        "2026-12-01T23:59+08:00, or none. It stays in the gradebook. Who has longer "
+        "stands in extensions.csv in the folder of the course",
+    )
+    grade.add_argument(
+        "--student",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="grade this student alone (may be repeated)",
+    )
+    grade.add_argument(
+        "--force", action="store_true", help="grade again what has not changed, too"
+    )
+    grade.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="for one cell and for one test (default: 30); ten times that for a "
+        "notebook. Of what is graded now: with --force, of all",
+    )
+    grade.add_argument(
+        "--change-secret",
+        action="store_true",
+        help="grade with another LMLIB_COURSE_SECRET than before, or without one",
+    )
     grade.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     grade.add_argument("--scheduler", help="address of a Dask scheduler to work on")
     grade.add_argument(
@@ -50,6 +82,13 @@ def add(commands: Any) -> None:
         "--unsafe", action="store_true", help="also where nothing confines student code"
     )
     grade.set_defaults(run=run, begin=begin, needs=NEEDS)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
 
 
 def begin(given: argparse.Namespace) -> None:
@@ -86,6 +125,7 @@ def class_of(given: argparse.Namespace) -> Any:
     """What there is to grade, for an `IOProcess` to read."""
     from lmlib.grading import assignment
     from lmlib.grading.io_process import Class
+    from lmlib.grading.results import deadlines
     from lmlib.grading.submissions.assignments import assignment_of
     from lmlib.grading.submissions.intake import NOTHING, collect, place
     from lmlib.grading.submissions.roster import read_roster
@@ -94,6 +134,7 @@ def class_of(given: argparse.Namespace) -> Any:
     if given.assignment and given.assignment not in sources:
         raise ValueError(f"--assignment must be one of: {', '.join(sources)}")
     course = course_of(given)
+    due = deadlines.moment(given.due) if given.due not in (None, "none") else None
     named = given.submissions and given.submissions.resolve() != course
     where = given.submissions if named else course / "submitted"
 
@@ -106,6 +147,11 @@ def class_of(given: argparse.Namespace) -> Any:
             if "nbgrader" in cell.metadata
         )
 
+    if given.due and not given.assignment and len(sources) > 1:
+        raise ValueError(
+            f"--due is of one assignment: name it with --assignment, one of "
+            f"{', '.join(sources)}"
+        )
     names: list[str] = [given.assignment]
     unclear: list[str] = []
     if not given.assignment:
@@ -122,7 +168,7 @@ def class_of(given: argparse.Namespace) -> Any:
     folder = course / "graded" / name
     known = any((folder / "records").glob("*.json"))
     nothing = f"no submissions of {name} in {where}. {place(name)}"
-    if not named and not known and not where.is_dir():
+    if not named and not known and not where.is_dir() and not given.due:
         raise ValueError(nothing)
     if not named:
         where.mkdir(parents=True, exist_ok=True)
@@ -130,9 +176,12 @@ def class_of(given: argparse.Namespace) -> Any:
     submissions = collect(where, name, source, given.roster, **of_many)
     # After archives alone there is nothing in submitted/, and pages to make anew.
     idle = all(submission.reason == NOTHING for submission in submissions)
-    if (named and not submissions) or (not named and not known and idle):
+    idle = idle and not named and not known and not given.due
+    if (named and not submissions) or idle:
         raise ValueError(nothing)
     assignment.enter(sources[name], course)
+    if given.due:
+        deadlines.set_due(course, name, due)
     people = read_roster(given.roster).people if given.roster else {}
     return Class(
         course,
@@ -142,6 +191,8 @@ def class_of(given: argparse.Namespace) -> Any:
         tuple(others),
         tuple(unclear),
         {student: asdict(person) for student, person in people.items()},
+        assignment.nbgrader_config(course, sources[name].parents[2]),
+        deadlines.read_extensions(course),
     )
 
 
@@ -187,14 +238,11 @@ def run(given: argparse.Namespace) -> int:
         return 0
     from lmlib.grading.io_process import IOProcess
 
-    if "LMLIB_COURSE_SECRET" not in os.environ:
-        print(
-            "LMLIB_COURSE_SECRET is not set: anybody can work out the hidden inputs.",
-            file=sys.stderr,
-        )
+    remember_secret = checked_secret(given)
     ready = getattr(given, "io_process", None)
     io_process = ready or IOProcess(lambda: class_of(given))
     found = io_process.class_()
+    remember_secret()
     _grade(given, io_process, found)
     for path in found.unclear:
         print(f"not graded: {path}, for nothing tells of which assignment it is")
@@ -210,9 +258,48 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
+def checked_secret(given: argparse.Namespace) -> Callable[[], None]:
+    """Refuse to give everybody other hidden inputs by an oversight.
+
+    The course remembers four bytes of a digest: enough to notice, too few to find out.
+
+    Returns:
+        What remembers it, once there is something to grade.
+
+    Raises:
+        ValueError: the course was graded with another secret.
+    """
+    secret = os.environ.get("LMLIB_COURSE_SECRET", "")
+    if not secret:
+        print(
+            "LMLIB_COURSE_SECRET is not set: anybody can work out the hidden inputs.",
+            file=sys.stderr,
+        )
+    file = course_of(given) / "graded" / "secret-digest"
+    now = hashlib.blake2b(secret.encode(), digest_size=4).hexdigest() if secret else ""
+    before = file.read_text("utf-8").strip() if file.is_file() else ""
+    if before not in ("", now) and not given.change_secret:
+        what = "is not set" if not secret else "is another than before"
+        raise ValueError(
+            f"LMLIB_COURSE_SECRET {what}: the hidden inputs, and perhaps the marks, of "
+            "everybody would change. Set the one that this course was graded with, or "
+            "pass --change-secret"
+        )
+
+    def remember() -> None:
+        if now != before:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_name(file.name + ".partial")
+            partial.write_text(now + "\n", "utf-8")
+            partial.replace(file)
+
+    return remember
+
+
 def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
     """Grade one assignment and say what came of it."""
     from lmlib.grading import batch
+    from lmlib.grading.examination import examiner
     from lmlib.grading.submissions.intake import CUT
 
     source, submissions, folder = found.source, found.submissions, found.folder
@@ -220,6 +307,8 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
         print(folder.name)
     before = batch.kept(folder / "records")
     submissions = batch.added(submissions, before)
+    if given.student:
+        submissions = only(given.student, submissions, before)
     new: set[str] = set()
 
     def progress(done: int, total: int, record: Any) -> None:
@@ -236,6 +325,9 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
             print(change, flush=True)
         _progress(done, total, record)
 
+    limits = examiner.DEFAULT_LIMITS
+    if (seconds := given.time_limit) is not None:
+        limits = examiner.Limits(seconds, seconds, 10 * seconds)
     if given.scheduler:
         from lmlib.grading import cluster
 
@@ -244,6 +336,8 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
             source,
             folder / "records",
             scheduler=given.scheduler,
+            limits=limits,
+            force=given.force,
             progress=progress,
         )
     else:
@@ -252,8 +346,10 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
             source,
             folder / "records",
             jobs=max(given.jobs, 1),
+            limits=limits,
             unsafe=given.unsafe,
             forkserver=getattr(given, "forkserver", None),
+            force=given.force,
             progress=progress,
         )
     here = {record.student: record for record in records}
@@ -271,7 +367,7 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
             batch.record_path(folder / "records", student).unlink(missing_ok=True)
             del everybody[student]
     problems = io_process.finish()
-    from lmlib.grading.results import report
+    from lmlib.grading.results import deadlines, report
 
     records = [
         io_process.kept.get(student, record)
@@ -286,10 +382,32 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
                 f"{student} was graded before and is {name} on the roster: give that "
                 "archive again, with the roster"
             )
+    for of, student in deadlines.read_extensions(found.course):
+        if of == folder.name and student not in everybody:
+            print(f"{deadlines.EXTENSIONS}: {student} has handed in nothing so far")
     for problem in problems:
         print(f"not in the gradebook: {problem}")
     print(f"\nIn {folder}:")
     print("  class.html for you, feedback/ for each student, marks.csv, records/")
+
+
+def only(names: list[str], submissions: list[Any], before: dict[str, Any]) -> list[Any]:
+    """The submissions of these students.
+
+    Raises:
+        ValueError: there is no work of one of them; the message names who is near.
+    """
+    found = [submission for submission in submissions if submission.student in names]
+    for name in names:
+        if not any(submission.student == name for submission in found):
+            have = sorted({s.student for s in submissions})
+            near = difflib.get_close_matches(name, have, 3) or have[:5]
+            also = ", though they were graded before" if name in before else ""
+            raise ValueError(
+                f"--student {name}: nothing of theirs is here{also}. There is work of "
+                f"{', '.join(near) or 'nobody'}"
+            )
+    return found
 
 
 def _strangers(

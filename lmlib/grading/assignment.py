@@ -25,6 +25,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -179,6 +180,32 @@ def nbgrader(*arguments: str, course: Path, folder: Path = ROOT) -> None:
     if done.returncode:
         log = (done.stdout + done.stderr)[-3000:]
         raise RuntimeError(f"nbgrader {' '.join(arguments)} failed:\n{log}")
+
+
+def nbgrader_config(course: Path, folder: Path = ROOT) -> Any:
+    """What nbgrader's own commands are told: the nbgrader_config.py in `folder`.
+
+    That one reads the course's own, too. Where it is not, the course's alone counts.
+
+    Raises:
+        ValueError: it fails.
+    """
+    from nbgrader.utils import setenv
+    from traitlets.config import Config
+    from traitlets.config.loader import PyFileConfigLoader
+
+    for place in (folder, course):
+        path = place / "nbgrader_config.py"
+        if path.is_file():
+            try:
+                with setenv(LMLIB_COURSE=str(course)):
+                    return PyFileConfigLoader(path.name, str(place)).load_config()
+            except Exception as error:  # whatever is written there
+                raise ValueError(
+                    f"{path} (or the course's, which it reads) cannot be used: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+    return Config()
 
 
 def enter(solution: Path, course: Path) -> None:

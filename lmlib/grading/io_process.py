@@ -38,6 +38,8 @@ class Class:
         others: assignments that were handed in as well, to be graded after this one.
         unclear: files that are for one of several assignments, and nothing tells which.
         people: what the roster says of each student, for the gradebook.
+        config: nbgrader's configuration, for the penalty on late submissions.
+        extensions: of `results.deadlines`.
     """
 
     course: Path
@@ -47,6 +49,8 @@ class Class:
     others: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
     people: dict[str, dict[str, str]] = field(default_factory=dict)
+    config: Any = None
+    extensions: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
 class IOProcess:
@@ -159,7 +163,12 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     connection.send((*first, found.others, found.unclear))
     for submission in found.submissions:
         connection.send(submission)
-    course, folder, people = found.course, found.folder, found.people
+    course, folder = found.course, found.folder
+    for_gradebook = {
+        "people": found.people,
+        "config": found.config,
+        "extensions": found.extensions,
+    }
     del found
 
     gc.freeze()  # what has been imported is not looked at in every collection
@@ -186,7 +195,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     problems: list[str] = []
     try:
         problems = gradebook.write_records(
-            course, records, people=people, sent=send_out
+            course, records, sent=send_out, **for_gradebook
         )
     except EOFError:
         raise

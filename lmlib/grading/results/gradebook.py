@@ -46,6 +46,7 @@ from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 
+from lmlib.grading.results import deadlines
 from lmlib.grading.results.record import CellResult, Record
 from lmlib.grading.results.text import shown
 
@@ -76,6 +77,7 @@ def write_records(
     config: Config | None = None,
     patience: float = 60.0,
     people: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    extensions: deadlines.Extensions = MappingProxyType({}),
     sent: Callable[[Record], None] = lambda record: None,
 ) -> list[str]:
     """Write records into the gradebook of the nbgrader course in the folder `course`.
@@ -87,9 +89,11 @@ def write_records(
         patience: seconds to wait for a database that another program has locked.
         people: what is known of each student: first_name, last_name, email. What is
             empty or missing stays as the gradebook has it.
+        extensions: of `deadlines.read_extensions`. Who is not in it keeps the extension
+            that the gradebook has.
         sent: called with each record that is written, as the gradebook then has it:
-            with the student's name, and what a person has given and written in
-            formgrader.
+            with the student's name, how late it was and what that costs, and what a
+            person has given and written in formgrader.
 
     Returns:
         A sentence for each record that does not fit the assignment as it was released;
@@ -139,7 +143,9 @@ def write_records(
                 released = partial(_released, gradebook, course, name)
                 releases[name] = persist(released)
             person = people.get(record.student, {})
-            writer = _Writer(gradebook, course, record, releases[name], config, person)
+            writer = _Writer(
+                gradebook, course, record, releases[name], config, person, extensions
+            )
             try:
                 persist(writer.write)
             except ValueError as error:
@@ -208,7 +214,9 @@ class _Writer:
         released: _Release,
         config: Config | None,
         person: Mapping[str, str],
+        extensions: deadlines.Extensions,
     ) -> None:
+        self.extensions = extensions
         self.person = {key: value for key, value in person.items() if value}
         self.gradebook = gradebook
         self.record = record
@@ -282,6 +290,14 @@ class _Writer:
             kept = self.gradebook.find_submission_notebook(*self.key)
         except MissingEntry:
             return record
+        submission, zone = kept.assignment, self.zone()
+        record = replace(
+            record,
+            due=deadlines.in_zone(deadlines.due_for(submission), zone),
+            handed_in=deadlines.in_zone(submission.timestamp, zone),
+            late=deadlines.seconds_late(submission),
+            penalty=float(kept.late_submission_penalty or 0.0),
+        )
         names = self.released.names
         cells = {cell.grade_id: cell for cell in self.record.cells}
         for grade in kept.grades:
@@ -303,6 +319,11 @@ class _Writer:
         )
         return replace(record, cells=tuple(cells.values()), comments=comments)
 
+    def zone(self) -> str:
+        """The time zone in which nbgrader's own pages show times."""
+        shown = {} if self.config is None else self.config.get("NbGraderAPI", {})
+        return str(shown.get("timezone") or "UTC")
+
     # -- The database -----------------------------------------------------------------
 
     def enter(self, notebook: NotebookNode) -> None:
@@ -313,6 +334,7 @@ class _Writer:
             submission = gradebook.update_or_create_submission(
                 record.assignment, record.student, **kept
             )
+        deadlines.extend(submission, self.extensions)
         (entered,) = (n for n in submission.notebooks if n.name == self.key[0])
         names = self.released.names
         grades = {names.get(grade.cell_id): grade for grade in entered.grades}
@@ -378,14 +400,20 @@ class _Writer:
         """What nbgrader's AssignLatePenalties does, in the same transaction."""
         self.gradebook.db.refresh(notebook, ["score"])
         notebook.late_submission_penalty = None
-        late = submission.total_seconds_late
+        late = deadlines.seconds_late(submission)
         if late <= 0:
             return
-        assigner = AssignLatePenalties(config=self.config)
-        assigner.init_plugin()
-        penalty = assigner.plugin_inst.late_submission_penalty(
-            self.record.student, notebook.score, late
-        )
+        try:
+            assigner = AssignLatePenalties(config=self.config)
+            assigner.init_plugin()
+            penalty = assigner.plugin_inst.late_submission_penalty(
+                self.record.student, notebook.score, late
+            )
+        except Exception as error:  # the plugin is the course's own
+            raise ValueError(
+                "nbgrader_config.py's plugin for late submissions failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         if penalty is not None:
             notebook.late_submission_penalty = min(max(penalty, 0), notebook.score)
 
@@ -411,7 +439,9 @@ class _Writer:
         self.path.unlink(missing_ok=True)
 
     def timestamp(self) -> datetime | None:
-        """When it was handed in, as nbgrader's exchange notes it in timestamp.txt."""
+        """When it was handed in, or what nbgrader's exchange noted in timestamp.txt."""
+        if self.record.handed_in:
+            return deadlines.in_utc(datetime.fromisoformat(self.record.handed_in))
         flags = os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
         try:
             descriptor = os.open(self.submitted / "timestamp.txt", flags)

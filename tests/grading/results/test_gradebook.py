@@ -24,6 +24,7 @@ from sqlalchemy.exc import SAWarning
 from traitlets.config import PyFileConfigLoader
 
 from lmlib.grading import assignment
+from lmlib.grading.results import deadlines
 from lmlib.grading.results.gradebook import (
     GradebookError,
     GradebookLocked,
@@ -298,6 +299,87 @@ def test_late_and_manual_submissions_come_out_as_in_nbgrader(course):
     assert api(course).get_autograded_students(NAME) == {"s01"}
     timestamp = autograded(course).with_name("timestamp.txt").read_text().strip()
     assert utils.parse_utc(timestamp) == contents(twin)["s01"]["timestamp"]
+
+
+PLUGIN = """
+from nbgrader.plugins import LateSubmissionPlugin
+
+class ADay(LateSubmissionPlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return 0.2 * score * total_seconds_late / 86400
+
+c = get_config()
+c.AssignLatePenalties.plugin_class = ADay
+c.NbGraderAPI.timezone = "Asia/Shanghai"
+"""
+
+
+def test_extensions_and_the_courses_own_plugin_count_as_in_nbgrader(course):
+    (course / "nbgrader_config.py").write_text(PLUGIN)
+    deadlines.set_due(course, NAME, deadlines.moment("2026-01-01T08:00+08:00"))
+    (course / "extensions.csv").write_text(
+        "student,assignment,due\n"
+        f"s02,{NAME},2026-01-02T00:00Z\n"
+        f"s03,{NAME},2025-01-02T00:00Z\n"
+        "s01,another,2026-02-01T00:00Z\n"
+    )
+    notebook = nbformat.read(course / "release" / NAME / f"{NAME}.ipynb", 4)
+    notebook.cells[0].source = "x = 2"
+    notebook.cells[3].source = "I think so."
+    students = ("s01", "s02", "s03")
+    for student in students:
+        folder = course / "submitted" / student / NAME
+        folder.mkdir(parents=True)
+        (folder / "timestamp.txt").write_text("2026-01-02 12:00:00 UTC\n")
+        nbformat.write(notebook, folder / f"{NAME}.ipynb")
+    twin = shutil.copytree(course, course.with_name("twin"))
+    nbgrader("autograde", twin, NAME, "*")
+    found: list[Record] = []
+    options = {
+        "config": assignment.nbgrader_config(course),
+        "extensions": deadlines.read_extensions(course),
+    }
+    records = [replace(small(), student=student) for student in students]
+    assert write_records(course, records, sent=found.append, **options) == []
+    assert contents(course) == contents(twin)
+    # A day and a half late, half a day, and an extension that ends too soon is none.
+    assert [record.penalty for record in found] == pytest.approx([1.5, 0.5, 1.5])
+    assert [record.late / 3600 for record in found] == [36, 12, 36]
+    assert [record.score for record in found] == pytest.approx([3.5, 4.5, 3.5])
+    assert found[1].due == "2026-01-02T08:00:00+08:00"
+    assert found[1].handed_in == "2026-01-02T20:00:00+08:00"
+    rows = {row["student_id"]: float(row["score"]) for row in exported(course)}
+    assert rows == pytest.approx({r.student: r.score for r in found})
+    # It survives, and an extension that nbgrader itself has granted does so, too.
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.grant_extension(NAME, "s01", days=2)
+    assert write_records(course, records, sent=found.append, **options) == []
+    assert [record.penalty for record in found[3:]] == pytest.approx([0, 0.5, 1.5])
+
+
+def test_no_due_date_is_never_late_and_a_plugin_that_fails_is_told(course):
+    (course / "nbgrader_config.py").write_text(PLUGIN.replace("0.2", "(1 / 0)"))
+    config = assignment.nbgrader_config(course)
+    late = small(handed_in="2026-01-02T12:00:00+00:00")
+    found: list[Record] = []
+    assert write_records(course, [late], config=config, sent=found.append) == []
+    # nbgrader itself fails on an extension of nothing.
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.grant_extension(NAME, "s01", days=1)
+    assert write_records(course, [late], config=config, sent=found.append) == []
+    assert [(record.due, record.late, record.penalty) for record in found] == [
+        ("", 0, 0)
+    ] * 2
+    deadlines.set_due(course, NAME, deadlines.moment("2026-01-01T00:00Z"))
+    before = contents(course)
+    other = replace(late, student="s02")
+    (problem,) = write_records(course, [other], config=config)
+    assert "s02: nbgrader_config.py's plugin for late submissions failed" in problem
+    assert "ZeroDivisionError" in problem
+    assert contents(course)["s01"] == before["s01"]
+    (course / "nbgrader_config.py").write_text("import no_such_module")
+    with pytest.raises(ValueError, match="cannot be used: ModuleNotFoundError"):
+        assignment.nbgrader_config(course)
 
 
 def test_writing_twice_changes_nothing(course):
