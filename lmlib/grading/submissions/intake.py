@@ -9,7 +9,9 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from nbformat import NotebookNode
 
@@ -54,6 +56,8 @@ class Submission:
         digest: SHA-256 of the file.
         needs_person: why an instructor should look at it before it is graded.
         platform: the number by which the learning platform knows the student.
+        timestamp: when it was handed in, in UTC, where the layout tells.
+        late: whether the platform marks it as late; None where it marks nothing.
     """
 
     student: str
@@ -65,6 +69,8 @@ class Submission:
     digest: str = ""
     needs_person: tuple[str, ...] = ()
     platform: str = ""
+    timestamp: datetime | None = None
+    late: bool | None = None
 
 
 def collect(
@@ -99,7 +105,16 @@ def collect(
         found = by_student(items, assignment, not archive, known)
         # A compressed tar is cheap to read in its own order alone.
         found.sort(key=lambda handed_in: _position(handed_in.item))
-        submissions = [_submission(one, assignment, given, above) for one in found]
+        clocks = sorted((h.clock for h in found if h.clock), key=_position)
+        times = {clock.parts: _time(clock) for clock in clocks}
+        submissions = [
+            replace(
+                _submission(one, assignment, given, above),
+                timestamp=times[one.clock.parts] if one.clock else None,
+                late=one.late,
+            )
+            for one in found
+        ]
         broken = contents.broken
     nothing = NOTHING
     if broken:
@@ -139,6 +154,17 @@ def place(assignment: str) -> str:
         f"Notebooks go to submitted/<student>/{assignment}/{assignment}.ipynb in the "
         "folder of the course; or name a folder of notebooks or an archive of them."
     )
+
+
+def _time(clock: Item) -> datetime | None:
+    """What nbgrader's exchange wrote, None if it is nothing of the kind."""
+    from nbgrader.utils import parse_utc  # slow
+
+    try:
+        text = b"" if clock.problem else clock.read()[:100]
+        return cast(datetime, parse_utc(text.decode().strip())).replace(tzinfo=UTC)
+    except Exception:  # dateutil raises what it stumbles over
+        return None
 
 
 def _position(item: Item | None) -> int:

@@ -16,7 +16,7 @@ _MOODLE = re.compile(r"(?P<name>.+)_(?P<lms>\d+)_(?:assignsubmission_[a-z]+|file
 #: The same with the student's file behind it; and Canvas's
 #: surnamegiven_LATE_12345_67890_filename-1.ipynb.
 _FLAT = re.compile(
-    r"(?P<name>.+?)_(?:LATE_)?(?P<lms>\d+)_"
+    r"(?P<name>.+?)_(?P<late>LATE_)?(?P<lms>\d+)_"
     r"(?:(?:assignsubmission_[a-z]+|file)(?:_(?P<file>.*))?"
     r"|(?P<upload>\d+)_(?P<canvas>.+))"
 )
@@ -28,6 +28,8 @@ _VERSION = re.compile(r"(.+?)[-_ ]v?(\d{1,3})")
 _NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)
 #: What people hand in instead of a notebook, in a folder where anything may lie.
 _OTHER_WORK = re.compile(r"\.(py|pdf|html?|docx?|odt|rar|7z|gz)$", re.IGNORECASE)
+#: When it was handed in, as nbgrader's exchange notes it beside the notebook.
+CLOCK = "timestamp.txt"
 #: Left behind by Jupyter, macOS, Windows and nbgrader.
 _LITTER = re.compile(
     r"\.|(__MACOSX|Thumbs\.db|desktop\.ini|timestamp\.txt)$", re.IGNORECASE
@@ -47,6 +49,8 @@ class HandedIn:
         notes: sentences for the student about how it was chosen.
         platform: the number by which the learning platform knows the student.
         needs_person: why it is not sure whose it is, for the instructor.
+        clock: nbgrader's file with the time at which it was handed in.
+        late: whether the platform marks it as late, None where it marks nothing.
     """
 
     student: str
@@ -54,6 +58,8 @@ class HandedIn:
     notes: tuple[str, ...]
     platform: str = ""
     needs_person: tuple[str, ...] = ()
+    clock: Item | None = None
+    late: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ class _Claim:
         file: the name that the student gave to the file; empty for a folder.
         version: of two files the larger one counts.
         doubt: why it cannot be told whose it is.
+        clock, late: see `HandedIn`.
     """
 
     item: Item
@@ -73,6 +80,8 @@ class _Claim:
     version: tuple[float, ...]
     lms: str = ""
     doubt: str = ""
+    clock: Item | None = None
+    late: bool | None = None
 
 
 def by_student(
@@ -89,7 +98,9 @@ def by_student(
     that of somebody with another number on the platform, and where it is not sure
     whose a file is, it gets a name of its own and a person has to look.
     """
-    claims = list(_claims(_cleared(items), assignment, is_folder, roster))
+    clocks = {i.parts[:-1]: i for i in items if i.name == CLOCK and not i.is_folder}
+    cleared = _cleared(items)
+    claims = list(_claims(cleared, clocks, assignment, is_folder, roster))
     found: list[HandedIn] = []
     known: dict[str, list[_Claim]] = defaultdict(list)
     unknown: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
@@ -122,7 +133,8 @@ def _handed_in(student: str, own: list[_Claim], assignment: str) -> HandedIn:
     item, notes = latest(own, assignment)
     platform = next((claim.lms for claim in own if claim.lms), "")
     doubts = tuple(dict.fromkeys(claim.doubt for claim in own if claim.doubt))
-    return HandedIn(student, item, notes, platform, doubts)
+    clock, late = next(((c.clock, c.late) for c in own if c.item is item), (None, None))
+    return HandedIn(student, item, notes, platform, doubts, clock, late)
 
 
 def notebook_inside(
@@ -189,7 +201,11 @@ def _cleared(items: Iterable[Item]) -> list[Item]:
 
 
 def _claims(
-    items: list[Item], assignment: str, is_folder: bool, roster: Roster | None
+    items: list[Item],
+    clocks: dict[tuple[str, ...], Item],
+    assignment: str,
+    is_folder: bool,
+    roster: Roster | None,
 ) -> Iterator[_Claim]:
     top = 0 if is_folder else _depth_of_class(items, assignment)
     # Where students have a folder for each assignment, the others are not looked at.
@@ -214,6 +230,8 @@ def _claims(
                 version = (upload, number, item.time)
                 file = match["file"] or parts[0]
                 claim = replace(claim, file=file, version=version)
+                if match.get("upload"):  # Canvas's: it marks all that are late
+                    claim = replace(claim, late=bool(match["late"]))
                 if item.is_folder:
                     claim = replace(claim, file="")
             yield replace(claim, lms=match["lms"])
@@ -230,7 +248,10 @@ def _claims(
         elif many and len(parts) > 2 and parts[1] != assignment:
             yield _Claim(item, parts[0], "", ())
         else:
-            yield _in_own_folder(item, parts[0], assignment)
+            claim = _in_own_folder(item, parts[0], assignment)
+            if many:  # what lies elsewhere may be a file of the student's making
+                claim = replace(claim, clock=clocks.get(item.parts[: top + 2]))
+            yield claim
 
 
 def _in_own_folder(item: Item, name: str, assignment: str) -> _Claim:

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,58 @@ def test_names_that_cannot_be_file_names(tmp_path, source):
     for name in ("e\u0301", "\u00e9"):
         assert found[name].path == f"{name}.ipynb"
         assert "the form of its Unicode characters" in found[name].needs_person[0]
+
+
+# -- When it was handed in ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
+def test_nbgraders_time_is_read(tmp_path, source, form):
+    times = {
+        "ann": b"2015-02-02 15:58:23.948203 America/Los_Angeles\n",
+        "bob": b"2024-05-01 12:00:00 UTC\n",
+        "eve": b"soon",
+        "kim": b"9" * 99,
+        "leo": b"\xff\0 1 99999999999",
+    }
+    files = {f"{who}/{ASSIGNMENT}/{NAME}": WORK for who in times}
+    files |= {f"{who}/{ASSIGNMENT}/timestamp.txt": t for who, t in times.items()}
+    where = tmp_path / f"class.{form}"
+    if form == "folder":
+        lay(where, files)
+    else:
+        where.write_bytes(zipped(files) if form == "zip" else tarred(files, "w:gz"))
+    found = all_of(where, source)
+    assert {who: one.timestamp for who, one in found.items()} == {
+        "ann": datetime(2015, 2, 2, 23, 58, 23, 948203, UTC),
+        "bob": datetime(2024, 5, 1, 12, tzinfo=UTC),
+        "eve": None,
+        "kim": None,
+        "leo": None,
+    }
+
+
+def test_a_time_of_the_students_own_making_is_not_believed(tmp_path, source):
+    files = {f"Ann Lee_7_{MOODLE}/{NAME}": WORK}
+    for folder in ("", f"{ASSIGNMENT}/"):
+        files[f"Ann Lee_7_{MOODLE}/{folder}timestamp.txt"] = b"2001-01-01 00:00 UTC"
+    own = {f"bob/{ASSIGNMENT}/{NAME}": WORK, f"bob/{ASSIGNMENT}/timestamp.txt": b"2001"}
+    for where in (
+        lay(tmp_path / "a", files),
+        lay(tmp_path / "b", {"bob.zip": zipped(own)}),
+    ):
+        (submission,) = all_of(where, source).values()
+        assert submission.timestamp is None
+
+
+def test_canvas_marks_what_is_late(tmp_path, source):
+    files = {
+        f"ann_1_11_{NAME}": WORK,
+        f"bob_LATE_2_12_{NAME}": WORK,
+        "eve_3_13_x.ipynb": OTHER,
+        "eve_LATE_3_14_x-1.ipynb": WORK,
+        f"fay_4_{MOODLE}{NAME}": WORK,
+    }
+    found = all_of(lay(tmp_path / "class", files), source)
+    late = {who: one.late for who, one in found.items()}
+    assert late == {"ann": False, "bob": True, "eve": True, "fay": None}
