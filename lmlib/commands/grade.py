@@ -52,6 +52,13 @@ def add(commands: Any) -> None:
         "stands in extensions.csv in the folder of the course",
     )
     grade.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="CSV",
+        help="Moodle's grading worksheet or Canvas's gradebook, as it was exported: it "
+        "comes back beside marks.csv with the marks in it, to be imported",
+    )
+    grade.add_argument(
         "--student",
         action="append",
         default=[],
@@ -239,18 +246,25 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.grading.io_process import IOProcess
 
     remember_secret = checked_secret(given)
+    sheet = None
+    if given.sheet:
+        from lmlib.grading.results import platform_files
+
+        sheet = platform_files.read_sheet(given.sheet)
     ready = getattr(given, "io_process", None)
     io_process = ready or IOProcess(lambda: class_of(given))
     found = io_process.class_()
+    if sheet and sheet.platform == "Moodle" and found.others:
+        raise ValueError("a worksheet is of one assignment: say which, --assignment")
     remember_secret()
-    _grade(given, io_process, found)
+    _grade(given, io_process, found, sheet)
     for path in found.unclear:
         print(f"not graded: {path}, for nothing tells of which assignment it is")
     for name in found.others:
         print()
         given.assignment, given.several = name, True
         io_process = IOProcess(lambda: class_of(given))
-        _grade(given, io_process, io_process.class_())
+        _grade(given, io_process, io_process.class_(), sheet)
     from lmlib.grading.results import report
 
     report.write_course(found.course / "graded")
@@ -296,7 +310,7 @@ def checked_secret(given: argparse.Namespace) -> Callable[[], None]:
     return remember
 
 
-def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
+def _grade(given: argparse.Namespace, io_process: Any, found: Any, sheet: Any) -> None:
     """Grade one assignment and say what came of it."""
     from lmlib.grading import batch
     from lmlib.grading.examination import examiner
@@ -360,21 +374,28 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
     if archive and archive.student not in here and archive.reason.startswith(CUT):
         everybody[archive.student] = replace(archive, state="missing", cells=())
         strangers[archive.student] = None
+    from lmlib.grading.results import deadlines, report
+    from lmlib.grading.results.similarity import near_identical
+
+    code = [cell.source for cell in source.cells if cell.cell_type == "code"]
+    pairs = near_identical(list(everybody.values()), code)
+    alike = report.twins(pairs)
     for student, record in list(everybody.items()):
-        if student not in new:  # graded before: perhaps not yet written, or by hand
+        if reasons := alike.get(student):  # formgrader is to mark them, too
+            record = replace(record, needs_person=(*record.needs_person, *reasons))
+            everybody[student] = record
+        # What was graded before is perhaps not yet written, or by hand.
+        if student not in new or reasons:
             io_process.write(record)
         if student in strangers and record.state == "missing":
             batch.record_path(folder / "records", student).unlink(missing_ok=True)
             del everybody[student]
     problems = io_process.finish()
-    from lmlib.grading.results import deadlines, report
-
     records = [
         io_process.kept.get(student, record)
         for student, record in sorted(everybody.items())
     ]
-    code = [cell.source for cell in source.cells if cell.cell_type == "code"]
-    report.write_class(records, folder, boilerplate=code)
+    report.write_class(records, folder, pairs=pairs)
     print(_summary(records))
     for student, name in strangers.items():
         if name and student in everybody:
@@ -389,6 +410,11 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
         print(f"not in the gradebook: {problem}")
     print(f"\nIn {folder}:")
     print("  class.html for you, feedback/ for each student, marks.csv, records/")
+    if sheet:
+        from lmlib.grading.results import platform_files
+
+        for line in platform_files.write_files(sheet, records, folder, folder.name):
+            print(f"  {line}")
 
 
 def only(names: list[str], submissions: list[Any], before: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from lmlib.cli import main, parse
 from lmlib.commands import grade as grade_command
 from lmlib.grading import assignment
 from lmlib.grading.assignment import ROOT
+from lmlib.grading.results import similarity
 from lmlib.grading.results.record import Record
 from lmlib.grading.submissions import intake
 from tests.grading import sample_class
@@ -508,7 +510,9 @@ def test_late_work_costs_what_the_courses_plugin_says(
     told = capsys.readouterr().out
     assert "extensions.csv: bbo has handed in nothing so far" in told
     assert "lee needs a person: The platform marks it as late" in told
-    for again in (rows, grade()):  # nothing is forgotten
+    sheet = tmp_path / "worksheet.csv"
+    sheet.write_text("Identifier,Full name,Grade\nParticipant 7,Ann,\n")
+    for again in (rows, grade(None, None, "--sheet", str(sheet))):  # nothing is lost
         found = {
             who: (r["points"], r["penalty"], r["late"]) for who, r in again.items()
         }
@@ -522,6 +526,7 @@ def test_late_work_costs_what_the_courses_plugin_says(
     assert rows["cy"]["due"] == "2026-12-04T00:00:00+08:00"
     assert rows["ann"]["handed_in"] == "2026-12-03T23:59:00+08:00"
     graded = course / "graded" / ASSIGNMENT
+    assert "Participant 7,Ann,28.8" in (graded / "moodle.csv").read_text()
     page = (graded / "feedback" / "ann.html").read_text()
     assert "28.8 <small>of 36 points" in page
     assert "Due 2026-12-01 23:59 +08:00." in page
@@ -548,6 +553,16 @@ def test_late_work_costs_what_the_courses_plugin_says(
     assert grade(None, None, "--due", "none")["ann"]["points"] == "36"
 
 
+def for_a_person(course) -> tuple[set[str], set[str]]:
+    """Who needs a person, for the class's page and for formgrader."""
+    page = (course / "graded" / ASSIGNMENT / "class.html").read_text()
+    listed = page.partition("<h2>Needs a person</h2>")[2].partition("<h2>")[0]
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        submissions = gradebook.assignment_submissions(ASSIGNMENT)
+        marked = {s.student.id for s in submissions if s.needs_manual_grade}
+    return set(re.findall(r"feedback/([\w-]+)\.html", listed)), marked
+
+
 def test_students_are_graded_alone_and_again(
     tmp_path, grade, notebooks, capsys, monkeypatch
 ):
@@ -564,7 +579,12 @@ def test_students_are_graded_alone_and_again(
     records = graded / ASSIGNMENT / "records"
     assert Record.from_json((records / "bob.json").read_text()).cells[0].seconds < 15
     before = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
+    # Whom the class's page lists, formgrader marks: who ran too long, and twins.
+    assert for_a_person(tmp_path / "course") == ({"bob"}, {"bob"})
+    pair = similarity.Pair("ann", "ann-again", 9, 1.0, ())
+    monkeypatch.setattr(similarity, "near_identical", lambda *_: [pair])
     grade("class.zip", None, "--student", "ann", "--force")
+    assert for_a_person(tmp_path / "course") == ({"ann", "bob"}, {"ann", "bob"})
     after = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
     assert [name for name in before if before[name] != after[name]] == ["ann.json"]
     # And nobody is graded anew by a shell that has forgotten the secret.

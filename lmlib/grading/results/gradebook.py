@@ -11,12 +11,13 @@ What formgrader shows for each state of a record:
 | state | score | needs manual grading |
 | --- | --- | --- |
 | graded, failed tests | that of the tests | cells that a person grades |
-| timed out, crashed | that of the tests that ran | the same |
+| timed out, crashed | that of the tests that ran | also those that were stopped |
 | malformed | none yet | every test cell; the reason is the first comment |
 | missing | the student has no submission; export gives 0.0 and no time stamp | |
 
-A record that `needs_person` has the test cells that did not run to their end (or else
-the first one) marked for manual grading as well; its score counts meanwhile.
+These, and records that `needs_person`, have the test cells that did not run to their
+end (or else the first one) marked for manual grading as well; their score counts
+meanwhile.
 
 Writing twice changes nothing. A second grading replaces automatic scores and comments;
 manual scores, extra credit and manual comments stay. Where a person has given a score
@@ -47,7 +48,7 @@ from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 
 from lmlib.grading.results import deadlines
-from lmlib.grading.results.record import CellResult, Record
+from lmlib.grading.results.record import FOR_A_PERSON, CellResult, Record
 from lmlib.grading.results.text import shown
 
 UNFINISHED = ("timed out", "crashed", "not run")
@@ -380,7 +381,7 @@ class _Writer:
         return None if result is None else float(result.points)
 
     def marked_for_a_person(self) -> set[str]:
-        if not self.record.needs_person:
+        if not (self.record.needs_person or self.record.state in FOR_A_PERSON):
             return set()
         cells = self.record.cells
         unfinished = {cell.grade_id for cell in cells if cell.state in UNFINISHED}

@@ -9,6 +9,8 @@ from typing import Any
 #: From best to worst; the state of a submission is the worst that happened.
 STATES = ("graded", "failed tests", "timed out", "crashed", "malformed", "missing")
 
+FOR_A_PERSON = ("malformed", "crashed", "timed out")  # to look at, in any case
+
 NO_MARK = ("malformed", "missing")  # unless a person gives one
 
 

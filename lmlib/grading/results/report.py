@@ -40,7 +40,13 @@ from lmlib.grading.results.item_analysis import (
     mistakes,
     title_of,
 )
-from lmlib.grading.results.record import NO_MARK, STATES, CellResult, Record
+from lmlib.grading.results.record import (
+    FOR_A_PERSON,
+    NO_MARK,
+    STATES,
+    CellResult,
+    Record,
+)
 from lmlib.grading.results.similarity import Pair, near_identical
 from lmlib.grading.results.text import shown
 
@@ -61,14 +67,19 @@ def write_feedback(record: Record, folder: Path) -> None:
 
 
 def write_class(
-    records: Sequence[Record], folder: Path, boilerplate: Sequence[str] = ()
+    records: Sequence[Record],
+    folder: Path,
+    boilerplate: Sequence[str] = (),
+    pairs: Sequence[Pair] | None = None,
 ) -> None:
     """Write what is about the whole class into `folder`, each file in one step.
 
     Parameters:
         boilerplate: code that all students share; see `similarity.near_identical`.
+        pairs: what that function has found, if it has been asked already.
     """
-    pairs = near_identical(records, boilerplate)
+    if pairs is None:
+        pairs = near_identical(records, boilerplate)
     _write(folder / "class.html", class_page(records, pairs))
     _write(folder / "marks.csv", marks_csv(records))
 
@@ -130,10 +141,15 @@ def file_name(student: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    replace_file(path, text.encode())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with partial.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -258,20 +274,26 @@ def feedback_page(record: Record) -> str:
 # -- The class ------------------------------------------------------------------------
 
 
+def twins(pairs: Iterable[Pair]) -> dict[str, list[str]]:
+    """By student, whose work theirs is near to, a sentence each."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            found[one].append(f"Near-identical to {other}.")
+    return dict(found)
+
+
 def for_a_person(
     records: Iterable[Record], pairs: Iterable[Pair]
 ) -> list[tuple[Record, list[str]]]:
     """Who needs to be looked at and why; malformed ones first, missing ones not."""
-    twins: dict[str, list[str]] = defaultdict(list)
-    for pair in pairs:
-        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            twins[one].append(f"Near-identical to {other}.")
+    alike = twins(pairs)
     found = []
     for record in records:
         if record.state == "missing":
             continue
-        reasons = [*record.needs_person, *twins[record.student]]
-        if record.state in ("malformed", "crashed", "timed out"):
+        reasons = [*record.needs_person, *alike.get(record.student, ())]
+        if record.state in FOR_A_PERSON:
             reasons.insert(0, record.reason or STATE_SAYS[record.state])
         if reasons:
             found.append((record, list(dict.fromkeys(reasons))))

@@ -489,6 +489,8 @@ def test_timed_out_and_crashed_cells_are_zero_and_marked_for_the_person(course):
     assert grades(course)["test_answer"] == (0, None, True)
     assert grades(course)["test_more"] == (2, None, False)
     write_records(course, [replace(record, needs_person=())])
+    assert grades(course)["test_answer"] == (0, None, True)  # as on the class's page
+    write_records(course, [replace(record, state="failed tests", needs_person=())])
     assert grades(course)["test_answer"] == (0, None, False)
     assert "Looks like a loop" not in autograded(course).read_text()
     (error,) = [
