@@ -221,7 +221,7 @@ def grade(
                 path = record_path(records, submission.student)
                 record = finished(path, mark)
                 if record is None:
-                    record = given_up(submission, source, mark)
+                    record = given_up(submission, source)
                     record.write(path)
                 done[submission.student] = record
                 progress(len(done), len(class_), record)
@@ -290,8 +290,11 @@ def _examine(
             os.waitpid(pid, 0)
 
 
-def given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
-    """The record when the examiner itself failed: for a person, not a silent 0."""
+def given_up(submission: Submission, source: NotebookNode) -> Record:
+    """The record when the examiner itself failed: for a person, not a silent 0.
+
+    It has no fingerprint: perhaps a disk was full, and the next run tries again.
+    """
     reason = "The grader itself failed on this submission; an instructor has to look."
     record = Record(
         student=submission.student,
@@ -303,4 +306,4 @@ def given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
         needs_person=(*submission.needs_person, reason),
         platform=submission.platform,
     )
-    return stamped(record, submission, mark)
+    return stamped(record, submission, "")

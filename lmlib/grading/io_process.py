@@ -7,6 +7,7 @@ not import torch in turn: what it has to know of the exercises is sent to it.
 
 import contextlib
 import gc
+import logging
 import os
 import signal
 import sys
@@ -173,7 +174,10 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
 
     gc.freeze()  # what has been imported is not looked at in every collection
     gc.enable()  # which may have been put off for the start
+    # What nbgrader logs of an error, with a traceback, is raised as well.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     told: list[str] = []
+    without: list[str] = []  # a page, and why
     waiting: dict[str, Record] = {}  # for their page
     kept: list[str] = []
 
@@ -183,7 +187,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
         try:
             report.write_feedback(record, folder)
         except Exception as error:  # the marks are written all the same
-            told.append(f"no feedback page for {record.student}: {error}")
+            without.append(f"no feedback page for {record.student}: {error}")
 
     def arriving() -> Iterator[Record]:
         for text in iter(connection.recv, None):
@@ -205,4 +209,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
             pass
     for record in list(waiting.values()):
         send_out(record)
+    if without:
+        more = f", and for {len(without) - 1} more" if without[1:] else ""
+        told.append(without[0] + more)
     connection.send((problems, "\n".join(told[-5:]), kept))

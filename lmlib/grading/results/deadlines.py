@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dateutil.tz import gettz
-
 EXTENSIONS = "extensions.csv"
 COLUMNS = ["student", "assignment", "due"]
 
@@ -58,7 +56,11 @@ def in_zone(time: datetime | None, zone: str) -> str:
     """A time of the gradebook as it is shown; `zone` is NbGraderAPI.timezone."""
     if time is None:
         return ""
-    return time.replace(tzinfo=UTC).astimezone(gettz(zone) or UTC).isoformat()
+    try:
+        there = ZoneInfo(zone)
+    except (ValueError, KeyError, OSError):  # nbgrader's pages then show UTC, too
+        there = ZoneInfo("UTC")
+    return time.replace(tzinfo=UTC).astimezone(there).isoformat()
 
 
 def read_extensions(course: Path) -> dict[tuple[str, str], datetime]:

@@ -123,6 +123,12 @@ def write_records(
             try:
                 return write()
             except (OperationalError, InvalidEntry, sqlite3.OperationalError) as error:
+                if "disk is full" in str(error) or "disk I/O" in str(error):
+                    raise GradebookError(
+                        "There is no room on the disk for the gradebook. "
+                        f"{len(written)} submissions are written, and all records are "
+                        "safe: make room and run this again."
+                    ) from None
                 if "locked" not in str(error) and "busy" not in str(error):
                     raise
                 if time.monotonic() > deadline:
@@ -168,11 +174,13 @@ class _Release:
         notebook: with the checksums that the gradebook knows.
         worth: the points of the cells that are graded, by name.
         names: of all cells, by nbgrader's number for them.
+        by_hand: the cells that a person alone grades.
     """
 
     notebook: NotebookNode
     worth: dict[str, float]
     names: dict[str, str]
+    by_hand: frozenset[str]
 
 
 def _released(gradebook: Gradebook, course: Path, assignment: str) -> _Release:
@@ -201,7 +209,10 @@ def _released(gradebook: Gradebook, course: Path, assignment: str) -> _Release:
             cell.metadata.nbgrader.checksum = checksums[name]
     cells = (*known.grade_cells, *known.solution_cells, *known.task_cells)
     worth = {cell.name: cell.max_score for cell in known.grade_cells}
-    return _Release(notebook, worth, {cell.id: cell.name for cell in cells})
+    answers = {cell.name for cell in known.solution_cells}
+    by_hand = {cell.name for cell in known.task_cells} | (answers & set(worth))
+    names = {cell.id: cell.name for cell in cells}
+    return _Release(notebook, worth, names, frozenset(by_hand))
 
 
 class _Writer:
@@ -301,18 +312,26 @@ class _Writer:
         )
         names = self.released.names
         cells = {cell.grade_id: cell for cell in self.record.cells}
+        waiting = []
         for grade in kept.grades:
             name, auto = names.get(grade.cell_id, ""), grade.auto_score
             # nbgrader counts no extra credit where there is nothing to add it to.
             extra = auto is not None and grade.extra_credit is not None
+            if name in self.released.by_hand:
+                wait = grade.needs_manual_grade and record.state != "malformed"
+                waiting += [f"{name} waits for your points."] * wait
+                unseen = auto is None and grade.manual_score is None
+                state = "waiting" if unseen else "by hand"
+                cells[name] = CellResult(name, 0.0, grade.max_score, state)
             if grade.manual_score is None and not extra:
                 continue
-            if name not in cells:  # a person alone grades it
+            if name not in cells:  # of a record without its tests
                 cells[name] = CellResult(name, 0.0, grade.max_score, "by hand")
             self.gradebook.db.refresh(grade, ["score"])
             cells[name] = replace(
                 cells[name], points=float(grade.score), automatic=float(auto or 0.0)
             )
+        record = replace(record, needs_person=(*record.needs_person, *waiting))
         comments = tuple(
             (names.get(comment.cell_id, ""), comment.manual_comment)
             for comment in kept.comments

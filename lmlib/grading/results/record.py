@@ -20,7 +20,8 @@ class CellResult:
 
     Attributes:
         grade_id: nbgrader's name of the test cell.
-        state: "passed", "failed", "timed out", "crashed" or "not run".
+        state: "passed", "failed", "timed out", "crashed" or "not run"; of an answer
+            that a person grades, "by hand", or "waiting" until they have.
         output: the report of the check, or an error; never a hidden value.
         misconceptions: the names of those that were recognised.
         automatic: the points of the tests, where `points` are those of a person.

@@ -369,7 +369,8 @@ def marks_csv(records: Sequence[Record]) -> str:
     writer.writerow(["student", "name", "email", "state", *names, *ends])
     for record in sorted(records, key=lambda record: record.student):
         marked = record.has_mark
-        points = {c.grade_id: number(c.points) for c in record.cells if marked}
+        given = [c for c in record.cells if marked and c.state != "waiting"]
+        points = {c.grade_id: number(c.points) for c in given}
         writer.writerow(
             [
                 guarded(record.student),

@@ -17,7 +17,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbgrader import utils
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.plugins import CsvExportPlugin
 from sqlalchemy.exc import SAWarning
@@ -416,7 +416,16 @@ def test_regrading_replaces_automatic_scores_and_keeps_a_persons(course):
 def test_what_is_sent_out_is_what_the_gradebook_has(course):
     found: list[Record] = []
     write_records(course, [small(score=(3, 0))], sent=found.append)
-    assert found == [small(score=(3, 0))]  # nobody has looked at it
+    assert replace(found[0], cells=found[0].cells[:2], needs_person=()) == small(
+        score=(3, 0)
+    )  # nobody has looked at it
+    assert {cell.grade_id: cell.state for cell in found[0].cells[2:]} == {
+        "essay": "waiting", "task": "waiting",
+    }  # fmt: skip
+    assert found[0].needs_person == (
+        "essay waits for your points.", "task waits for your points.",
+    )  # fmt: skip
+    assert (found[0].points, found[0].max_points) == (3, 3 + 2 + 5 + 1)
     by_hand(course, "test_more", manual_score=1.5)
     by_hand(course, "essay", manual_score=4.0)
     by_hand(course, "test_answer", extra_credit=0.5)
@@ -426,10 +435,13 @@ def test_what_is_sent_out_is_what_the_gradebook_has(course):
     kept = found[1]
     assert {cell.grade_id: (cell.points, cell.automatic) for cell in kept.cells} == {
         "test_answer": (3.5, 3), "test_more": (1.5, 0), "essay": (4, 0),
+        "task": (0, None),
     }  # fmt: skip
+    assert kept.needs_person == ()
+    assert {cell.grade_id: cell.state for cell in kept.cells}["essay"] == "by hand"
     assert kept.comments == (("essay", "A good start."),)
     assert kept.points == contents(course)["s01"]["notebook"]["score"]
-    assert (kept.automatic, kept.max_points) == (3, 3 + 2 + 5)
+    assert (kept.automatic, kept.max_points) == (3, 3 + 2 + 5 + 1)
     write_records(course, [small("malformed", cells=(), answers=())], sent=found.append)
     assert found[2].has_mark
     assert found[2].points == contents(course)["s01"]["notebook"]["score"]
@@ -572,6 +584,23 @@ def test_database_that_stays_locked_is_an_error_and_loses_nothing(course):
     assert autograded(course).read_bytes() == notebook
     write_records(course, [small()])
     assert grades(course)["test_answer"] == (3, None, False)
+
+
+def test_full_disk_is_told_in_a_line_and_loses_nothing(course, monkeypatch):
+    real = Gradebook.update_or_create_submission
+
+    def full(self, name, student, **kept):
+        if student == "s02":  # as nbgrader passes on what SQLite says
+            raise InvalidEntry("(sqlite3.OperationalError) database or disk is full")
+        return real(self, name, student, **kept)
+
+    monkeypatch.setattr(Gradebook, "update_or_create_submission", full)
+    records = [replace(small(), student=f"s0{i}") for i in (1, 2, 3)]
+    with pytest.raises(GradebookError, match=r"no room .* 1 submissions are written"):
+        write_records(course, records)
+    monkeypatch.undo()
+    assert write_records(course, records) == []
+    assert set(contents(course)) == {"s01", "s02", "s03"}
 
 
 def test_hostile_text_reaches_the_notebook_as_text(course):
