@@ -22,10 +22,17 @@ from lmlib.grading.submissions.archives import (
     opened,
     opened_of_student,
 )
-from lmlib.grading.submissions.notebooks import AGAIN, Malformed, listed, read_cells
+from lmlib.grading.submissions.notebooks import (
+    INVISIBLE,
+    ITSELF,
+    Malformed,
+    listed,
+    read_cells,
+)
 from lmlib.grading.submissions.platforms import (
     HandedIn,
     by_student,
+    is_litter,
     is_notebook,
     notebook_inside,
 )
@@ -101,7 +108,7 @@ def collect(
     archive = where.is_file() and not is_notebook(where.name)
     above = f"{where.name}/" if archive else ""
     with opened(where) as contents:
-        items = [item for item in contents.items if is_for_it(item)]
+        items = [i for i in contents.items if is_litter(i) or is_for_it(i)]
         found = by_student(items, assignment, not archive, known)
         # A compressed tar is cheap to read in its own order alone.
         found.sort(key=lambda handed_in: _position(handed_in.item))
@@ -110,7 +117,7 @@ def collect(
         submissions = [
             replace(
                 _submission(one, assignment, given, above),
-                timestamp=times[one.clock.parts] if one.clock else None,
+                timestamp=times[one.clock.parts] if one.clock else one.time,
                 late=one.late,
             )
             for one in found
@@ -179,6 +186,7 @@ def _submission(
     if item is None:
         return empty
     path = (above + item.path).encode(errors="replace").decode()
+    path = INVISIBLE.sub("?", path)
     empty = replace(
         empty,
         path=path,
@@ -195,7 +203,7 @@ def _submission(
             notes += more
         elif not is_notebook(item.name):
             raise Malformed(
-                f"{listed([item.name])} is not a notebook (.ipynb). {AGAIN}"
+                f"{listed([item.name])} is not a notebook (.ipynb). {ITSELF}"
             )
         cells, of_reading = read_cells(data)
         notebook, of_mending = mend(cells, given)

@@ -22,6 +22,10 @@ MAX_CELLS = 2_000
 MAX_TEXT = 200_000
 SCHEMA = 3  # of nbgrader's cell metadata
 AGAIN = "Open it in Jupyter, save it, and hand in that file."
+#: For what no Jupyter opens.
+ITSELF = "Hand in the notebook itself, the file that ends in .ipynb."
+#: Marks that turn the text around them, and others that nobody sees.
+INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 class Malformed(ValueError):
@@ -103,7 +107,8 @@ def read_cells(data: bytes) -> tuple[list[Cell], list[str]]:
 
 def listed(names: Sequence[str], most: int = 12) -> str:
     """`a`, `b` and `c`; names come from the student and are made harmless."""
-    shown = ["`" + re.sub(r"[^ -~¡-퟿]|`", "?", name)[:60] + "`" for name in names]
+    harmless = (INVISIBLE.sub("?", re.sub(r"[^ -~¡-퟿]|`", "?", n)) for n in names)
+    shown = [f"`{name[:60]}`" for name in harmless]
     if len(shown) > most:
         shown[most - 1 :] = [f"{len(shown) - most + 1} more"]
     return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
@@ -143,7 +148,7 @@ def _load(data: bytes, repairs: list[str]) -> dict[str, Any]:
     except (ValueError, MemoryError) as error:
         raise Malformed(f"The file cannot be read as a notebook. {AGAIN}") from error
     if not isinstance(notebook, dict):
-        raise Malformed(f"The file is JSON, but not a notebook. {AGAIN}")
+        raise Malformed(f"The file is JSON, but not a notebook. {ITSELF}")
     if twice:
         repairs.append(
             f"Parts of the file were there twice under one name ({listed([*twice])}); "
@@ -191,9 +196,9 @@ def _not_json(text: str, error: json.JSONDecodeError) -> str:
         ("pk\x03\x04", "a zip archive"),
     ):
         if start.startswith(mark):
-            return f"The file is {what}, not a notebook (.ipynb). {AGAIN}"
+            return f"The file is {what}, not a notebook (.ipynb). {ITSELF}"
     if not start.startswith("{"):
-        return f"The file is not a notebook (.ipynb). {AGAIN}"
+        return f"The file is not a notebook (.ipynb). {ITSELF}"
     if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
         return (
             f"The file breaks off in line {error.lineno}, before the notebook ends. "
@@ -213,7 +218,7 @@ def _current_cells(notebook: dict[str, Any], repairs: list[str]) -> list[Any]:
     version, cells = notebook.get("nbformat"), notebook.get("cells")
     if isinstance(version, bool) or not isinstance(version, int):
         if not isinstance(cells, list):
-            raise Malformed(f"The file is JSON, but not a notebook. {AGAIN}")
+            raise Malformed(f"The file is JSON, but not a notebook. {ITSELF}")
         repairs.append(
             "The notebook did not say which format it has; it was read as 4."
         )

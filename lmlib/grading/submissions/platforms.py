@@ -1,44 +1,80 @@
 """Whose is it: from the files of a class to one file for each student."""
 
 import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from lmlib.grading.submissions.archives import SUFFIXES, Item, is_archive
+from lmlib.grading.submissions.archives import (
+    ESCAPES,
+    SUFFIXES,
+    Item,
+    Unreadable,
+    is_archive,
+)
+from lmlib.grading.submissions.gradescope import (
+    EXPORT,
+    FOLDER,
+    METADATA,
+    Handed,
+    read_metadata,
+)
+from lmlib.grading.submissions.identities import (
+    Claim,
+    as_folder_name,
+    cleaned,
+    number_of,
+    told_apart,
+)
 from lmlib.grading.submissions.notebooks import listed
-from lmlib.grading.submissions.roster import Roster
+from lmlib.grading.submissions.roster import Roster, plain
 
 #: Full Name_12345_assignsubmission_file_, a folder of Moodle's. Students choose the
-#: name that they show, and the platform adds the rest: so the last number counts.
+#: name that they show, and the platform adds the rest: so the last number counts. (See
+#: its mod/assign/classes/downloader.php. Where students work in groups, Moodle before
+#: 4.1 puts the group's name and a hyphen before theirs; later ones put the group's name
+#: and number in the place of the student's, and whose work it is nothing tells.)
 _MOODLE = re.compile(r"(?P<name>.+)_(?P<lms>\d+)_(?:assignsubmission_[a-z]+|file)_?")
-#: The same with the student's file behind it; and Canvas's
-#: surnamegiven_LATE_12345_67890_filename-1.ipynb.
+#: The same with the student's file behind it; and Canvas's (lib/content_zipper.rb)
+#: surnamegiven_LATE_12345_67890_filename-1.ipynb, and ..._12345_link.html or _text.html
+#: where a link or a text was handed in.
 _FLAT = re.compile(
     r"(?P<name>.+?)_(?P<late>LATE_)?(?P<lms>\d+)_"
     r"(?:(?:assignsubmission_[a-z]+|file)(?:_(?P<file>.*))?"
-    r"|(?P<upload>\d+)_(?P<canvas>.+))"
+    r"|(?P<upload>\d+)_(?P<canvas>.+)|(?P<web>(?:link|text)\.html))"
+)
+#: Canvas's where graders must not know the names: LATE_anon_x7Kq2_67890_filename.ipynb.
+_ANONYMOUS = re.compile(
+    r"(?P<late>LATE_)?anon_(?P<lms>[A-Za-z0-9]+)_"
+    r"(?:(?P<upload>\d+)_(?P<canvas>.+)|(?P<web>(?:link|text)\.html))"
 )
 #: Where the name of the student may end there; several overlap.
-_CUT = re.compile(r"(?<=.)(?=_\d+_(?:assignsubmission_[a-z]|file(?:_|$)|\d+_.))")
-#: What browsers and Jupyter put behind the name of a second file, and what people do.
-_COPY = re.compile(r"(.+?)(?: ?\((\d{1,4})\)|-Copy(\d{1,4}))")
-_VERSION = re.compile(r"(.+?)[-_ ]v?(\d{1,3})")
+_CUT = re.compile(
+    r"(?<=.)"
+    r"(?=_\d+_(?:assignsubmission_[a-z]|file(?:_|$)|\d+_.|(?:link|text)\.html$))"
+)
 _NOTEBOOK = re.compile(r"\.ipynb(\.txt|\.json)?$", re.IGNORECASE)
 #: What people hand in instead of a notebook, in a folder where anything may lie.
 _OTHER_WORK = re.compile(r"\.(py|pdf|html?|docx?|odt|rar|7z|gz)$", re.IGNORECASE)
 #: When it was handed in, as nbgrader's exchange notes it beside the notebook.
 CLOCK = "timestamp.txt"
-#: Left behind by Jupyter, macOS, Windows and nbgrader.
+#: Left behind by Jupyter, git, macOS, Windows, nbgrader and Gradescope.
 _LITTER = re.compile(
-    r"\.|(__MACOSX|Thumbs\.db|desktop\.ini|timestamp\.txt)$", re.IGNORECASE
+    r"\.|(__MACOSX|Thumbs\.db|desktop\.ini|timestamp\.txt|submission_metadata\.yml)$",
+    re.IGNORECASE,
 )
 
 UNCLEAR = (
     "It is not clear whose {} is: a student's name may end at more than one place in "
     "it. Graded under a name of its own; rename the file if it is somebody's."
 )
+NAMELESS = (
+    "{} is a folder of Gradescope's, and nothing tells whose: "
+    f"{METADATA}, at the top of the export, is missing or does not name it. Give the "
+    "whole export, as it was downloaded."
+)
+OUTSIDE = "It is not clear whose {} is: its name leads out of the archive."
 
 
 @dataclass(frozen=True)
@@ -49,8 +85,7 @@ class HandedIn:
         notes: sentences for the student about how it was chosen.
         platform: the number by which the learning platform knows the student.
         needs_person: why it is not sure whose it is, for the instructor.
-        clock: nbgrader's file with the time at which it was handed in.
-        late: whether the platform marks it as late, None where it marks nothing.
+        clock, time, late: see `Claim`.
     """
 
     student: str
@@ -59,28 +94,7 @@ class HandedIn:
     platform: str = ""
     needs_person: tuple[str, ...] = ()
     clock: Item | None = None
-    late: bool | None = None
-
-
-@dataclass(frozen=True)
-class _Claim:
-    """Whose a file is, as its place says.
-
-    Attributes:
-        lms: the number by which the learning platform knows the student.
-        file: the name that the student gave to the file; empty for a folder.
-        version: of two files the larger one counts.
-        doubt: why it cannot be told whose it is.
-        clock, late: see `HandedIn`.
-    """
-
-    item: Item
-    name: str
-    file: str
-    version: tuple[float, ...]
-    lms: str = ""
-    doubt: str = ""
-    clock: Item | None = None
+    time: datetime | None = None
     late: bool | None = None
 
 
@@ -94,17 +108,20 @@ def by_student(
             other folders around the class.
         roster: who is in the class. Others are kept, under the name that they have.
 
-    Students choose names, of themselves and of files. So nobody's work is replaced by
-    that of somebody with another number on the platform, and where it is not sure
-    whose a file is, it gets a name of its own and a person has to look.
+    Nobody's work is replaced by that of somebody with another number on the platform,
+    and where it is not sure whose a file is, it gets a name of its own (`told_apart`).
     """
-    clocks = {i.parts[:-1]: i for i in items if i.name == CLOCK and not i.is_folder}
-    cleared = _cleared(items)
-    claims = list(_claims(cleared, clocks, assignment, is_folder, roster))
+    claims = list(_claims(items, assignment, is_folder, roster))
+    inside = {claim.name for claim in claims if claim.item.problem != ESCAPES}
+    for at, claim in enumerate(claims):
+        if claim.item.problem == ESCAPES and claim.name not in inside:
+            doubt = OUTSIDE.format(listed([claim.item.path]))
+            name = "_".join(claim.item.parts)
+            claims[at] = replace(claim, name=name, doubt=doubt)
     found: list[HandedIn] = []
-    known: dict[str, list[_Claim]] = defaultdict(list)
-    unknown: dict[tuple[str, str], list[_Claim]] = defaultdict(list)
-    for student, on_roster, claim in _told_apart(claims, roster):
+    known: dict[str, list[Claim]] = defaultdict(list)
+    unknown: dict[tuple[str, str], list[Claim]] = defaultdict(list)
+    for student, on_roster, claim in told_apart(claims, roster):
         if on_roster:
             known[student].append(claim)
         else:
@@ -113,10 +130,10 @@ def by_student(
         found.append(_handed_in(student, own, assignment))
     taken = set(roster.students if roster else ())
     # Who can keep their name as it is comes first: nobody else takes it.
-    order = sorted(unknown, key=lambda key: (_cleaned(key[0]) != key[0], key))
+    order = sorted(unknown, key=lambda key: (cleaned(key[0]) != key[0], key))
     for student, number in order:
         own = unknown[student, number]
-        name = _as_folder_name(student, taken)
+        name = as_folder_name(student, taken)
         taken.add(name)
         one = _handed_in(name, own, assignment)
         if roster is not None:
@@ -129,12 +146,13 @@ def by_student(
     return found
 
 
-def _handed_in(student: str, own: list[_Claim], assignment: str) -> HandedIn:
+def _handed_in(student: str, own: list[Claim], assignment: str) -> HandedIn:
     item, notes = latest(own, assignment)
     platform = next((claim.lms for claim in own if claim.lms), "")
     doubts = tuple(dict.fromkeys(claim.doubt for claim in own if claim.doubt))
-    clock, late = next(((c.clock, c.late) for c in own if c.item is item), (None, None))
-    return HandedIn(student, item, notes, platform, doubts, clock, late)
+    chosen = next((claim for claim in own if claim.item is item), own[0])
+    when = (chosen.clock, chosen.time, chosen.late) if item else ()
+    return HandedIn(student, item, notes, platform, doubts, *when)
 
 
 def notebook_inside(
@@ -154,9 +172,7 @@ def is_notebook(name: str) -> bool:
     return _NOTEBOOK.search(name) is not None
 
 
-def latest(
-    claims: list[_Claim], assignment: str
-) -> tuple[Item | None, tuple[str, ...]]:
+def latest(claims: list[Claim], assignment: str) -> tuple[Item | None, tuple[str, ...]]:
     """The file that counts, and what to say about the others."""
     files = [claim for claim in claims if claim.file]
     if not files:
@@ -201,20 +217,27 @@ def _cleared(items: Iterable[Item]) -> list[Item]:
 
 
 def _claims(
-    items: list[Item],
-    clocks: dict[tuple[str, ...], Item],
-    assignment: str,
-    is_folder: bool,
-    roster: Roster | None,
-) -> Iterator[_Claim]:
-    top = 0 if is_folder else _depth_of_class(items, assignment)
+    found: list[Item], assignment: str, is_folder: bool, roster: Roster | None
+) -> Iterator[Claim]:
+    clocks = {i.parts[:-1]: i for i in found if i.name == CLOCK and not i.is_folder}
+    items = _cleared(found)
+    sound = [item for item in items if item.problem != ESCAPES]
+    if is_folder:  # the class lies in it, or the export of Gradescope
+        tops = {item.parts[0] for item in sound}
+        top = int(len(tops) == 1 and EXPORT.fullmatch(tops.pop()) is not None)
+    else:
+        top = _depth_of_class(sound, assignment)
+    uploads = _of_gradescope(found, top)
+    slug = _slug(found, top, roster)
     # Where students have a folder for each assignment, the others are not looked at.
     many = any(
         item.parts[top + 1 : top + 2] == (assignment,)
         and (item.is_folder or len(item.parts) > top + 2)
         and not _platform(item.parts[top])
-        for item in items
+        for item in sound
     )
+    shown = {p["name"] for i in sound if (p := _platform(i.parts[top])) and p["moodle"]}
+    grouped = all("-" in name for name in shown)
     for item in items:
         parts = item.parts[top:]
         if not parts:
@@ -226,15 +249,28 @@ def _claims(
                 claim = replace(claim, doubt=UNCLEAR.format(listed([parts[0]])))
             if len(parts) == 1:
                 upload = float(match.get("upload") or 0)
-                number = _number(_stem(match["file"]))
+                number = number_of(_stem(match["file"]))
                 version = (upload, number, item.time)
                 file = match["file"] or parts[0]
                 claim = replace(claim, file=file, version=version)
-                if match.get("upload"):  # Canvas's: it marks all that are late
-                    claim = replace(claim, late=bool(match["late"]))
                 if item.is_folder:
                     claim = replace(claim, file="")
+            if match["canvas"] or match["web"]:  # it marks all that are late
+                claim = replace(claim, late=bool(match["late"]))
+            if match["moodle"] and grouped:
+                cuts = re.finditer("-", match["name"])
+                may_be = tuple(match["name"][cut.end() :] for cut in cuts)
+                claim = replace(claim, may_be=may_be)
             yield replace(claim, lms=match["lms"])
+        elif in_folder and FOLDER.fullmatch(parts[0]):
+            claim = _in_own_folder(item, parts[0], assignment)
+            if parts[0] not in uploads:
+                yield replace(claim, doubt=NAMELESS.format(listed([parts[0]])))
+                continue
+            for who in uploads[parts[0]].submitters:
+                ids = tuple(filter(None, (who.sid, who.email))) or (parts[0],)
+                time = uploads[parts[0]].time
+                yield replace(claim, name=who.name, lms=ids[0], ids=ids, time=time)
         elif len(parts) == 1 and not item.is_folder:
             name = _without(assignment, _stem(parts[0]))
             if (
@@ -244,35 +280,86 @@ def _claims(
                 or item.problem
                 or (roster is not None and roster.find(name))
             ):
-                yield _Claim(item, name, parts[0], (item.time,))
+                yield Claim(item, name, parts[0], (item.time,))
         elif many and len(parts) > 2 and parts[1] != assignment:
-            yield _Claim(item, parts[0], "", ())
-        else:
+            yield Claim(item, parts[0], "", ())
+        elif many:  # elsewhere, what tells the time may be of the student's making
             claim = _in_own_folder(item, parts[0], assignment)
-            if many:  # what lies elsewhere may be a file of the student's making
-                claim = replace(claim, clock=clocks.get(item.parts[: top + 2]))
-            yield claim
+            yield replace(claim, clock=clocks.get(item.parts[: top + 2]))
+        else:
+            name = parts[0].removeprefix(slug)
+            yield _in_own_folder(item, _without(assignment, name), assignment)
 
 
-def _in_own_folder(item: Item, name: str, assignment: str) -> _Claim:
+def _in_own_folder(item: Item, name: str, assignment: str) -> Claim:
     exact = item.name == f"{assignment}.ipynb"
-    version = (float(exact), _number(_stem(item.name)), item.time)
-    return _Claim(item, name, "" if item.is_folder else item.name, version)
+    version = (float(exact), number_of(_stem(item.name)), item.time)
+    return Claim(item, name, "" if item.is_folder else item.name, version)
 
 
 def _platform(name: str, is_folder: bool = True) -> dict[str, str] | None:
     """The parts of a name that a platform has made; without a number if in doubt."""
+    parts = dict.fromkeys(
+        ("name", "late", "lms", "file", "upload", "canvas", "web", "moodle"), ""
+    )
+
+    def of(match: re.Match[str]) -> dict[str, str]:
+        found = parts | {key: value or "" for key, value in match.groupdict().items()}
+        found["file"] = found["file"] or found["canvas"] or found["web"]
+        is_canvas = found["canvas"] or found["web"]
+        return found | {"moodle": "" if is_canvas else "yes"}
+
     if is_folder and (match := _MOODLE.fullmatch(name)):
-        return {**match.groupdict(), "file": "", "upload": ""}
+        return of(match)
     cuts = len(_CUT.findall(name))
-    if cuts > 1 and not is_folder:
+    anonymous = None if is_folder else _ANONYMOUS.fullmatch(name)
+    if anonymous and cuts <= anonymous["lms"].isdigit():
+        found = of(anonymous)
+        return found | {"name": found["lms"]}
+    if not is_folder and (cuts > 1 or anonymous):
         # The student's own name ends at one of them, and the other is in their name or
         # in the file's, which are both of their choice.
-        return {"name": _stem(name), "lms": "", "file": name, "upload": ""}
+        return parts | {"name": _stem(name), "file": name}
     if cuts == 1 and (match := _FLAT.fullmatch(name)):
-        found = {key: value or "" for key, value in match.groupdict().items()}
-        return {**found, "file": found["file"] or found["canvas"]}
+        return of(match)
     return None
+
+
+def _of_gradescope(found: list[Item], top: int) -> Mapping[str, Handed]:
+    """What its export says of its folders, nothing if this is none.
+
+    Only that of the folder around all others is Gradescope's own; a student may have
+    handed in a file of that name.
+    """
+    for item in found:
+        *above, name = item.parts
+        if name == METADATA and len(above) == top and not item.problem:
+            try:
+                if not above or EXPORT.fullmatch(above[-1]):
+                    return read_metadata(item.read())
+            except (Unreadable, ValueError):
+                pass
+    return {}
+
+
+def _slug(found: list[Item], top: int, roster: Roster | None) -> str:
+    """What GitHub Classroom puts before all logins in the names of repositories.
+
+    (gh-classroom, clone/student-repos: the assignment's name there, in words and
+    hyphens, so that both it and a login may hold more of them.)
+    """
+    git = {i.parts[top] for i in found if i.parts[top + 1 : top + 2] == (".git",)}
+    best, most = "", 0
+    if roster is None or len(git) < 2:
+        return best
+    for cut in re.finditer("-", min(git)):
+        slug = min(git)[: cut.end()]
+        if all(name.startswith(slug) for name in git):
+            known = sum(
+                roster.find(name.removeprefix(slug)) is not None for name in git
+            )
+            best, most = max((best, most), (slug, known), key=lambda pair: pair[1])
+    return best
 
 
 def _depth_of_class(items: list[Item], assignment: str) -> int:
@@ -285,82 +372,12 @@ def _depth_of_class(items: list[Item], assignment: str) -> int:
         loose = any(len(i.parts) == depth + 1 and not i.is_folder for i in inner)
         if loose or len(tops) != 1 or _platform(top := tops.pop()):
             return depth
+        if FOLDER.fullmatch(top):
+            return depth
         inside = {item.parts[depth + 1 :] for item in inner}
         if top != assignment and inside & {(notebook,), (assignment, notebook)}:
             return depth  # the folder of the only student
         depth += 1
-
-
-# -- Names ----------------------------------------------------------------------------
-
-
-def _told_apart(
-    claims: list[_Claim], roster: Roster | None
-) -> Iterator[tuple[str, bool, _Claim]]:
-    """For each claim the student, and whether the roster knows them."""
-    identified = []
-    numbers: dict[str, set[str]] = defaultdict(set)
-    spellings: dict[str, set[str]] = defaultdict(set)
-    for claim in claims:
-        student, on_roster, version = _identify(claim, roster)
-        identified.append((student, on_roster, version, claim))
-        numbers[student].add(claim.lms)
-        if not claim.lms:
-            spellings[unicodedata.normalize("NFC", claim.name)].add(claim.name)
-    for student, on_roster, version, claim in identified:
-        name, number, doubt = claim.name, claim.lms, claim.doubt
-        claim = replace(claim, version=(version, *claim.version))
-        sure = roster is not None and roster.by_number.get(number) == student
-        others = numbers[student] - {number}
-        theirs = roster.numbers_of(student) if roster and on_roster else set()
-        if number and not sure and theirs:
-            doubt = (
-                f"{listed([name])} has the number {number} on the platform, and on "
-                f"the roster {student} has another: graded under a name of its own."
-            )
-        elif number and not sure and others:
-            doubt = (
-                f"{listed([name])} was handed in from several numbers of the platform, "
-                f"one of them {number}: each graded under a name of its own."
-            )
-        elif len(spellings[unicodedata.normalize("NFC", name)]) > 1 and not number:
-            doubt = (
-                f"The name {listed([name])} is there twice, and differs in the form of "
-                "its Unicode characters alone: each graded for itself."
-            )
-            yield name, on_roster and name == student, replace(claim, doubt=doubt)
-            continue
-        if doubt != claim.doubt:
-            yield f"{name}_{number}", False, replace(claim, doubt=doubt)
-        else:
-            yield student, on_roster, claim
-
-
-def _identify(claim: _Claim, roster: Roster | None) -> tuple[str, bool, float]:
-    """The student, whether the roster knows them, and the number of the version."""
-    name = claim.name
-    if claim.doubt:
-        return name, False, 0.0
-    if roster and (student := roster.find(name, claim.lms)):
-        return student, True, 0.0
-    if claim.lms:  # a person's name, and not a file's
-        return name, False, 0.0
-    for pattern in (_COPY, _VERSION):
-        if match := pattern.fullmatch(name):
-            version = _number(name)
-            if roster and (student := roster.find(match[1])):
-                return student, True, version
-            # Without a roster, anna-2 may be somebody else than anna.
-            if pattern is _COPY:
-                return match[1], False, version
-    return name, False, 0.0
-
-
-def _number(stem: str) -> float:
-    for pattern in (_COPY, _VERSION):
-        if match := pattern.fullmatch(stem):
-            return float(next(filter(None, match.groups()[1:]), 0))
-    return 0.0
 
 
 def _stem(name: str) -> str:
@@ -373,21 +390,10 @@ def _stem(name: str) -> str:
 
 
 def _without(assignment: str, stem: str) -> str:
-    """alice_3.1-self-attention is alice."""
+    """alice_3.1-self-attention is alice, and so is 3-1-self-attention-alice."""
     rest = stem.replace(assignment, "", 1).strip(" _-") if assignment else stem
+    if rest == stem:
+        for cut in re.finditer("[ _-]", stem):
+            if plain(stem[: cut.start()]) == plain(assignment):
+                rest = stem[cut.end() :]
     return rest or stem
-
-
-def _cleaned(student: str) -> str:
-    # Not brought to one Unicode form: two students would then have one name.
-    name = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?\"<>|]", "_", student)
-    return name.strip().lstrip(".-")[:100] or "unnamed"
-
-
-def _as_folder_name(student: str, taken: set[str]) -> str:
-    """A name that can be a file's, and nobody else's."""
-    name = _cleaned(student)
-    number, unique = 2, name
-    while unique in taken:
-        unique, number = f"{name}-{number}", number + 1
-    return unique

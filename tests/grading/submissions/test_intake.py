@@ -68,11 +68,11 @@ def test_nothing_and_the_wrong_thing(tmp_path, source):
         "alice": "",
         "bob": NOTHING,
         "carol": NOTHING,
-        "dan": "`report.pdf` is not a notebook (.ipynb). Open it in Jupyter, save it, "
-        "and hand in that file.",
+        "dan": "`report.pdf` is not a notebook (.ipynb). Hand in the notebook "
+        "itself, the file that ends in .ipynb.",
         "erin": NOTHING,
-        "frank": "`frank.pdf` is not a notebook (.ipynb). Open it in Jupyter, save it, "
-        "and hand in that file.",
+        "frank": "`frank.pdf` is not a notebook (.ipynb). Hand in the notebook "
+        "itself, the file that ends in .ipynb.",
         "grace": f"`{NAME}` is a folder, not a notebook.",
         "heidi": "`heidi.ipynb` is a folder, not a notebook.",
     }

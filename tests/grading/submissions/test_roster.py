@@ -1,11 +1,12 @@
 """Who is in the class, and by which names."""
 
 import csv
+import unicodedata
 
 import pytest
 
 from lmlib.grading.submissions.intake import NOTHING, Submission, collect
-from lmlib.grading.submissions.roster import read_roster
+from lmlib.grading.submissions.roster import Person, read_roster
 from tests.grading.submissions.samples import (
     ANSWERS,
     ASSIGNMENT,
@@ -215,3 +216,145 @@ def test_roster_tells_names_and_mail(tmp_path, header, row, expected):
     (tmp_path / "class.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
     person = read_roster(tmp_path / "class.csv").people["j"]
     assert (person.first_name, person.last_name, person.email) == expected
+
+
+# -- What platforms and spreadsheets write --------------------------------------------
+
+CANVAS = """\
+Student,ID,SIS User ID,SIS Login ID,Section,3.1 (77)
+,,,,,Manual Posting
+    Points Possible,,,,,36
+"Doe, Jane",1001,S01,jdoe,A,12
+
+"Poe, Rick",1002,S02,rick,A,N/A
+,,,,,
+"Student, Test",1003,,ab01f2,A,
+"""
+
+
+def read(tmp_path, data: str | bytes, encoding: str = "utf-8"):
+    path = tmp_path / "class.csv"
+    path.write_bytes(data.encode(encoding) if isinstance(data, str) else data)
+    return read_roster(path)
+
+
+def without(table: str, *columns: int) -> str:
+    rows = list(csv.reader(table.splitlines()))
+    kept = [[c for i, c in enumerate(row) if i not in columns] for row in rows]
+    return "\n".join(",".join(f'"{c}"' if "," in c else c for c in r) for r in kept)
+
+
+@pytest.mark.parametrize(
+    ("columns", "students"),
+    [
+        ((), ("jdoe", "rick")),
+        ((2,), ("jdoe", "rick")),
+        ((3,), ("S01", "S02")),
+        ((2, 3), ("Doe, Jane", "Poe, Rick")),
+    ],
+)
+def test_gradebook_of_canvas(tmp_path, columns, students):
+    roster = read(tmp_path, without(CANVAS, *columns))
+    assert roster.students == students
+    assert roster.by_number == dict(zip(("1001", "1002"), students, strict=True))
+    assert roster.people[students[0]] == Person("Jane", "Doe", "")
+    for name in ("doejane", "Jane Doe", students[0]):
+        assert roster.find(name) == students[0]
+    (note,) = roster.notes
+    assert note.endswith("line 8: Canvas's test student is left out.")
+
+
+def test_a_student_without_a_login_is_found_by_another_number(tmp_path):
+    roster = read(tmp_path, CANVAS.replace("S02,rick", ",").replace("S01,jdoe", "S01,"))
+    assert roster.students == ("S01", "1002")
+
+
+def test_grading_worksheet_of_moodle(tmp_path):
+    table = "Identifier,Full name,{}Email address,Status\n" + "".join(
+        f"Participant {number},{name},{{}}{mail},No submission\n"
+        for number, name, mail in [(1001, "Jane Doe", "j@x.org"), (1002, "Li", "l@x")]
+    )
+    roster = read(tmp_path, table.format("", "", ""))
+    assert roster.students == ("j@x.org", "l@x")
+    assert roster.by_number == {"1001": "j@x.org", "1002": "l@x"}
+    assert roster.find("Jane Doe") == roster.find("anybody", "1001") == "j@x.org"
+    shown = table.format("Username,", "jdoe,", "li,")
+    assert read(tmp_path, shown).by_number == {"1001": "jdoe", "1002": "li"}
+    blind = "ID;Status\nTeilnehmer/in1001;x\nTeilnehmer/in1002;y\n"
+    assert read(tmp_path, blind).by_number == {"1001": "1001", "1002": "1002"}
+
+
+def test_roster_of_github_classroom(tmp_path):
+    roster = read(
+        tmp_path,
+        "identifier,github_username,github_id,name\n"
+        "s01,janey-d,5001,Jane Doe\ns02,,,Rick Poe\n",
+    )
+    assert roster.students == ("s01", "s02")
+    assert roster.find("janey-d") == roster.find("Jane Doe") == "s01"
+
+
+@pytest.mark.parametrize(
+    ("table", "person"),
+    [
+        ("学号,姓名,邮箱\n7,王小明,w@x\n", ("", "王小明", "w@x")),
+        ("學號,姓,名\n7,王,小明\n", ("小明", "王", "")),
+        ("Matrikelnummer;Nachname;Vorname\n7;Groß;Jo\n", ("Jo", "Groß", "")),
+        ("ID-Nummer;Vollständiger Name;E-Mail-Adresse\n7;Jo Groß;@\n", None),
+        ("Numéro d'étudiant;Nom;Prénom\n7;Roux;Zoë\n", ("Zoë", "Roux", "")),
+        ("Identifiant;Nom\n7;Zoë Roux\n", ("Zoë", "Roux", "")),
+        ("Matrícula;Nombre;Apellidos\n7;Ana;Gil Ruiz\n", ("Ana", "Gil Ruiz", "")),
+        ("Usuario,Nombre,Correo electrónico\n7,Ana Gil,@\n", ("Ana", "Gil", "@")),
+    ],
+)
+@pytest.mark.parametrize("first", ["", "sep=;\r\n", '"sep=;"\n', "\n"])
+def test_headers_in_other_languages_and_excels_line(tmp_path, table, person, first):
+    if first.strip():
+        table = first + table.replace(",", ";")
+    roster = read(tmp_path, first + table if not first.strip() else table)
+    assert roster.students == ("7",)
+    found = roster.people["7"]
+    expected = person or ("Jo", "Groß", "@")
+    assert (found.first_name, found.last_name, found.email) == expected
+
+
+def test_lines_are_counted_from_the_top(tmp_path):
+    with pytest.raises(ValueError, match="line 3: the student id is empty"):
+        read(tmp_path, "sep=;\nid;name\n;Jane\n")
+
+
+@pytest.mark.parametrize(
+    ("table", "encoding", "guess"),
+    [
+        ("id,name\n7,王小明\n8,李喆\n", "gbk", "GBK"),
+        ("学号,姓名\n7,王小明\n8,李喆\n", "gbk", "GBK"),
+        ("學號,姓名\n7,王小明\n8,李華\n", "big5", "Big5"),
+        ("id,name\r\n7,王小明\r\n8,李喆\r\n", "utf-16-le", "UTF-16"),
+        ("学号\t姓名\n7\t王小明\n8\t李喆\n", "utf-16-be", "UTF-16"),
+        ("id,name\n7,王小明\n8,李喆\n", "utf-16", None),
+        ("id,name\n7,王小明\n8,李喆\n", "utf-8-sig", None),
+        ("id,name\n7,王小明\n8,李喆\n", "utf-8", None),
+        ("id;name\n7;Jürgen Groß\n8;Æsa Sjöö\n", "cp1252", "Windows-1252"),
+        ("id;name\n7;Jurgen\n8;Asa\n", "ascii", None),
+    ],
+)
+def test_an_encoding_that_was_guessed_is_said(tmp_path, table, encoding, guess):
+    roster = read(tmp_path, table, encoding)
+    assert roster.students == ("7", "8")
+    names = [line.replace(";", ",").replace("\t", ",") for line in table.splitlines()]
+    for student, line in zip(("7", "8"), names[1:], strict=True):
+        assert roster.find(line.partition(",")[2]) == student
+    assert len(roster.notes) == (guess is not None)
+    assert not guess or f"was read as {guess}" in roster.notes[0]
+
+
+def test_an_accent_tells_two_apart(tmp_path):
+    roster = read(tmp_path, "id,name\na,Max Muller\nb,Max Müller\nc,Ann\nd,ann\n")
+    # As a Mac writes it, too.
+    for name in ("Max Müller", unicodedata.normalize("NFD", "Max Müller")):
+        assert roster.find(name) == "b"
+    assert roster.find("Max Muller") == "a"
+    assert roster.find("ann") is None
+    assert roster.is_shared("ann")
+    assert not roster.is_shared("Max Muller")
+    assert not roster.is_shared("Bob")
