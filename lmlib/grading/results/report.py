@@ -192,7 +192,10 @@ def number(value: float) -> str:
 
 def clock(time: str) -> str:
     """A time of a record as people read it: 2026-12-01 23:59 +08:00."""
-    found = datetime.fromisoformat(time)
+    try:
+        found = datetime.fromisoformat(time)
+    except ValueError:  # of a file that is not as we wrote it
+        return time
     zone = found.isoformat(timespec="minutes")[16:] if found.utcoffset() else "UTC"
     return f"{found:%Y-%m-%d %H:%M} {zone}"
 
@@ -383,8 +386,8 @@ def marks_csv(records: Sequence[Record]) -> str:
                 guarded(record.reason),
                 "" if record.automatic is None else number(record.automatic),
                 guarded("; ".join(f"{name}: {text}" for name, text in record.comments)),
-                record.due,
-                record.handed_in,
+                guarded(record.due),
+                guarded(record.handed_in),
                 "marked late" if record.marked_late else number(record.late),
                 number(record.penalty) if marked else "",
             ]
