@@ -34,6 +34,7 @@ LATE = (
     "The platform marks it as late and does not say when it came: nothing was taken "
     "off. Write the time into timestamp.txt in its folder of submitted/."
 )
+NO_ROOM = 3  # the exit status of an examiner that could not write to the disk
 GRACE = 30.0  # seconds beyond its limits after which an examiner is given up
 
 
@@ -208,6 +209,7 @@ def grade(
 
     Raises:
         RuntimeError: student code cannot be confined here, and `unsafe` is not set.
+        OSError: the disk is full; what was graded until then stays graded.
     """
     class_ = list(submissions)
     pending, done = resume(class_, source, records, force)
@@ -221,7 +223,7 @@ def grade(
                 path = record_path(records, submission.student)
                 record = finished(path, mark)
                 if record is None:
-                    record = given_up(submission, source)
+                    record = given_up(submission, source, mark)
                     record.write(path)
                 done[submission.student] = record
                 progress(len(done), len(class_), record)
@@ -266,18 +268,28 @@ def _examine(
                         record = examiner.examine_submission(
                             submission, source, connection, limits, given
                         )
-                        stamped(record, submission, mark).write(
-                            record_path(records, submission.student)
-                        )
-                        code = 0
+                        record = stamped(record, submission, mark)
+                        try:
+                            record.write(record_path(records, submission.student))
+                            code = 0
+                        except OSError:
+                            code = NO_ROOM
                     finally:
                         os._exit(code)
                 connection.close()
                 until = time.monotonic() + limits.notebook + GRACE
                 running[pid] = (submission, mark, until)
             yield from ended  # while the next ones are at work
-            gone = [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]
-            ended = [running.pop(pid)[:2] for pid in gone]
+            ended = []
+            for pid in list(running):
+                gone, status = os.waitpid(pid, os.WNOHANG)
+                if gone:
+                    ended.append(running.pop(pid)[:2])
+                if gone and os.waitstatus_to_exitcode(status) == NO_ROOM:
+                    raise OSError(
+                        f"{records} cannot be written to; is the disk full? What was "
+                        "graded until now is safe: make room and run this again"
+                    )
             for pid, (_, _, until) in running.items():
                 if time.monotonic() > until:
                     os.kill(pid, signal.SIGKILL)
@@ -290,11 +302,8 @@ def _examine(
             os.waitpid(pid, 0)
 
 
-def given_up(submission: Submission, source: NotebookNode) -> Record:
-    """The record when the examiner itself failed: for a person, not a silent 0.
-
-    It has no fingerprint: perhaps a disk was full, and the next run tries again.
-    """
+def given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
+    """The record when the examiner itself failed: for a person, not a silent 0."""
     reason = "The grader itself failed on this submission; an instructor has to look."
     record = Record(
         student=submission.student,
@@ -306,4 +315,4 @@ def given_up(submission: Submission, source: NotebookNode) -> Record:
         needs_person=(*submission.needs_person, reason),
         platform=submission.platform,
     )
-    return stamped(record, submission, "")
+    return stamped(record, submission, mark)

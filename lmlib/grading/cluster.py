@@ -59,7 +59,7 @@ def grade(
                     record = batch.stamped(Record.from_json(answer), submission, mark)
                     record.write(path)
                 except ValueError:  # no record, or one that is no text
-                    record = batch.given_up(submission, source)
+                    record = batch.given_up(submission, source, mark)
                     record.write(path)
                 done[submission.student] = record
                 progress(len(done), len(class_), record)
