@@ -128,7 +128,8 @@ def told_apart(
                     f"The roster knows {student} by several of the names that are "
                     f"there, {several}: each graded for itself."
                 )
-            yield name, on_roster and name == student, replace(claim, doubt=doubt)
+            by_id = on_roster and found.base == student
+            yield student if by_id else name, by_id, replace(claim, doubt=doubt)
             continue
         if not doubt:
             if claim.ids and on_roster:  # not the number of another platform

@@ -236,11 +236,12 @@ def _claims(
         and not _platform(item.parts[top])
         for item in sound
     )
-    shown = {p["name"] for i in sound if (p := _platform(i.parts[top])) and p["moodle"]}
-    grouped = all("-" in name for name in shown)
+    tops = {item.parts[top] for item in sound if len(item.parts) > top}
+    shown = [match for name in tops if (match := _platform(name))]
+    grouped = all("-" in match["name"] for match in shown if match["moodle"])
     for item in items:
         parts = item.parts[top:]
-        if not parts:
+        if not parts:  # a folder around the class
             continue
         in_folder = len(parts) > 1 or item.is_folder
         if match := _platform(parts[0], in_folder):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lmlib.grading.submissions.intake import NOTHING
 from tests.grading.submissions.samples import (
     ANSWERS,
     ASSIGNMENT,
@@ -211,3 +212,220 @@ def test_canvas_marks_what_is_late(tmp_path, source):
     found = all_of(lay(tmp_path / "class", files), source)
     late = {who: one.late for who, one in found.items()}
     assert late == {"ann": False, "bob": True, "eve": True, "fay": None}
+
+
+# -- What platforms write -------------------------------------------------------------
+
+ROSTER = "id,name,email,lms_id\njdoe,Jane Doe,j@x,1001\nrick,Rick Poe,r@x,1002\n"
+
+
+def roster_of(tmp_path, text=ROSTER):
+    (tmp_path / "class.csv").write_text(text)
+    return tmp_path / "class.csv"
+
+
+def work_of(found) -> dict[str, str]:
+    """Whose work was found where."""
+    return {who: one.path for who, one in found.items() if one.path}
+
+
+def test_canvas_links_and_texts_instead_of_a_file(tmp_path, source):
+    files = {
+        "doejane_1001_link.html": b"<a href='https://x'>",
+        "poerick_LATE_1002_text.html": b"<p>hello</p>",
+    }
+    found = all_of(lay(tmp_path / "class", files), source, roster_of(tmp_path))
+    assert work_of(found) == dict(zip(("jdoe", "rick"), files, strict=True))
+    assert [one.late for one in found.values()] == [False, True]
+    for one in found.values():
+        assert "is not a notebook (.ipynb). Hand in the notebook itself" in one.reason
+        assert not one.needs_person
+
+
+def test_canvas_anonymous(tmp_path, source):
+    files = {
+        "anon_x7Kq2_5001_a.ipynb": OTHER,
+        "anon_x7Kq2_5002_a-1.ipynb": WORK,
+        "LATE_anon_Zb3cd_5003_a.ipynb": WORK,
+        "anon_12345_5004_a.ipynb": WORK,
+        "anon_q9Rst_link.html": b"<a>",
+    }
+    for roster in (None, roster_of(tmp_path)):
+        found = all_of(lay(tmp_path / "class", files), source, roster)
+        anonymous = {who: one for who, one in found.items() if one.path}
+        assert set(anonymous) == {"x7Kq2", "Zb3cd", "12345", "q9Rst"}
+        assert anonymous["x7Kq2"].path == "anon_x7Kq2_5002_a-1.ipynb"
+        assert answers(anonymous["x7Kq2"]) == ANSWERS
+        assert anonymous["Zb3cd"].late
+        assert not any(one.needs_person for one in anonymous.values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # A file called 3_a.ipynb, and people who show a name that looks like it.
+        "anon_x7Kq2_1001_3_a.ipynb",
+        f"anon_1001_5_666_{MOODLE}a.ipynb",
+        "anon_1001_1001_3_a.ipynb",
+    ],
+)
+def test_an_anonymous_file_is_nobody_elses(tmp_path, source, name):
+    where = lay(tmp_path / "class", {name: WORK})
+    found = all_of(where, source, roster_of(tmp_path))
+    assert found["jdoe"].reason == NOTHING
+    (other,) = (one for one in found.values() if one.path)
+    assert other.needs_person
+
+
+def test_moodle_groups(tmp_path, source):
+    files = {
+        f"Team A-Jane Doe_1001_{MOODLE}/x.ipynb": WORK,
+        f"Team-B-Rick Poe_1002_{MOODLE}/x.ipynb": WORK,
+    }
+    where = lay(tmp_path / "class", files)
+    whose = dict(zip(("jdoe", "rick"), files, strict=True))
+    nameless = "id,lms_id\njdoe,1001\nrick,1002\n"
+    numberless = "id,name\njdoe,Jane Doe\nrick,Rick Poe\n"
+    for table in (ROSTER, nameless, numberless):
+        found = all_of(where, source, roster_of(tmp_path, table))
+        assert work_of(found) == whose
+        assert not any(one.needs_person for one in found.values())
+    # Who shows a hyphen in a class without groups takes nobody's place.
+    lay(tmp_path / "class", {f"Lea Te_1003_{MOODLE}/x.ipynb": OTHER})
+    found = all_of(where, source, roster_of(tmp_path, numberless))
+    assert found["jdoe"].reason == NOTHING
+
+
+@pytest.mark.parametrize("slug", [ASSIGNMENT, "3-1-self-attention", "homework-1"])
+@pytest.mark.parametrize("form", ["folder", "zip"])
+def test_github_classroom(tmp_path, source, slug, form):
+    files = {}
+    for login in ("jdoe", "x-jdoe", "rick-p"):
+        files[f"{slug}-{login}/.git/HEAD"] = b"ref: refs/heads/main"
+        files[f"{slug}-{login}/.git/x.ipynb"] = OTHER
+        files[f"{slug}-{login}/README.md"] = b"# hello"
+        files[f"{slug}-{login}/{NAME}"] = WORK
+    where = tmp_path / f"class.{form}"
+    if form == "folder":
+        lay(where, files)
+    else:
+        top = f"{slug}-submissions/"
+        where.write_bytes(zipped({top + name: data for name, data in files.items()}))
+    table = "identifier,github_username,github_id,name\njane,jdoe,1,\nr,rick-p,2,\n"
+    found = all_of(where, source, roster_of(tmp_path, table))
+    assert set(found) == {"jane", "r", "x-jdoe"}
+    assert f"{slug}-jdoe/" in found["jane"].path
+    assert f"{slug}-rick-p/" in found["r"].path
+    assert answers(found["jane"]) == ANSWERS
+    if slug != "homework-1":  # nothing else tells where a login begins
+        assert list(all_of(where, source)) == ["jdoe", "rick-p", "x-jdoe"]
+
+
+METADATA = """\
+---
+submission_567:
+  :submitters:
+  - :name: Jane Doe
+    :sid: S1
+    :email: J@x
+  :created_at: 2024-05-01 12:00:00.500000000 Z
+  :results:
+    :output: "submission_9:\\n  :submitters: nobody"
+  :history:
+  - :created_at: 2020-01-01 12:00:00.000000000 Z
+submission_568:
+  :submitters:
+  - :name: Rick Poe
+    :sid: '1001'
+    :email: r@x
+  - :name: Lea Te
+    :sid:
+    :email: l@x
+  :created_at: !ruby/object:ActiveSupport::TimeWithZone
+    utc: 2024-05-02 12:00:00.000000000 Z
+"""
+GRADESCOPE = {
+    "submission_metadata.yml": METADATA.encode(),
+    "submission_567/x.ipynb": WORK,
+    "submission_567/timestamp.txt": b"2001-01-01",
+    # A student's own, and not believed.
+    "submission_567/submission_metadata.yml": b"submission_568:\n  :submitters: []",
+    "submission_568/y.ipynb": WORK,
+}
+
+
+def as_form(where: Path, files: dict[str, bytes], form: str, top: str = "") -> Path:
+    files = {top + name: data for name, data in files.items()}
+    if form == "folder":
+        return lay(where, files)
+    where = where.with_suffix(f".{form}")
+    where.write_bytes(zipped(files) if form == "zip" else tarred(files, "w:gz"))
+    return where
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
+@pytest.mark.parametrize("top", ["", "assignment_7_export/"])
+def test_gradescope(tmp_path, source, form, top):
+    where = as_form(tmp_path / "class", GRADESCOPE, form, top)
+    # S1 is known by the e-mail address alone; 1001 is not the number of Canvas.
+    found = all_of(where, source, roster_of(tmp_path))
+    assert set(work_of(found)) == {"jdoe", "rick", "Lea Te"}
+    assert "submission_567/x.ipynb" in found["jdoe"].path
+    assert "submission_568/y.ipynb" in found["rick"].path
+    assert found["jdoe"].timestamp == datetime(2024, 5, 1, 12, 0, 0, 500_000, UTC)
+    assert found["rick"].timestamp == datetime(2024, 5, 2, 12, tzinfo=UTC)
+    assert not any(one.needs_person for one in found.values())
+    assert set(all_of(where, source)) == {"Jane Doe", "Lea Te", "Rick Poe"}
+
+
+def test_gradescope_without_its_names(tmp_path, source):
+    for name in ("missing", "broken"):
+        files = dict(GRADESCOPE)
+        del files["submission_metadata.yml"]
+        if name == "broken":
+            files["submission_metadata.yml"] = b"submission_568:\n  :submitters: ["
+        where = as_form(tmp_path / name, files, "zip", "assignment_7_export/")
+        found = all_of(where, source, roster_of(tmp_path))
+        assert set(work_of(found)) == {"submission_567", "submission_568"}
+        for who in work_of(found):
+            (doubt,) = found[who].needs_person
+            assert "Give the whole export, as it was downloaded." in doubt
+
+
+def test_a_name_that_is_shown_on_gradescope_makes_nobody_another(tmp_path, source):
+    files = dict(GRADESCOPE)
+    files["submission_metadata.yml"] = METADATA.replace("Lea Te", "Jane Doe").encode()
+    where = as_form(tmp_path / "class", files, "zip")
+    found = all_of(where, source, roster_of(tmp_path))
+    assert found["jdoe"].path.endswith("567/x.ipynb")
+    (other,) = (one for who, one in found.items() if who not in ("jdoe", "rick"))
+    assert other.needs_person
+    del files["submission_567/x.ipynb"]
+    where = as_form(tmp_path / "class", files, "zip")
+    found = all_of(where, source, roster_of(tmp_path))
+    assert "568" not in found["jdoe"].path
+
+
+def test_two_who_are_one_on_the_roster_do_not_replace_each_other(tmp_path, source):
+    table = "id,name\njdoe,Jane Doe\n"
+    files = {"jdoe.ipynb": WORK, "Jane Doe.ipynb": OTHER, "jdoe (1).ipynb": WORK}
+    found = all_of(lay(tmp_path / "a", files), source, roster_of(tmp_path, table))
+    assert set(found) == {"jdoe", "Jane Doe"}
+    assert answers(found["jdoe"]) == ANSWERS
+    assert all(one.needs_person for one in found.values())
+    table = "id,name\na1,Ann Lee\na2,Ann Lee\n"
+    where = lay(tmp_path / "b", {"Ann Lee.ipynb": WORK})
+    found = all_of(where, source, roster_of(tmp_path, table))
+    assert found["a1"].reason == found["a2"].reason == NOTHING
+    assert found["Ann Lee"].needs_person == (
+        "Several students of the roster may be `Ann Lee`.",
+    )
+
+
+def test_marks_that_turn_the_text_around_are_not_shown(tmp_path, source):
+    name = "ann\u202egpj.ipynb"
+    files = {name: WORK, f"bob\u2066/{NAME}": b"{"}
+    found = all_of(lay(tmp_path / "class", files), source)
+    assert list(found) == ["ann_gpj", "bob_"]
+    shown = [one.path + one.reason + "".join(one.repairs) for one in found.values()]
+    assert not set("".join(shown)) & {"\u202e", "\u2066"}
