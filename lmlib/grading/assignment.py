@@ -277,10 +277,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Regenerate exercises/ from solutions/."
     )
+    parser.add_argument("--solutions", type=Path, help="default: the repository's")
     parser.add_argument("--exercises", type=Path, default=ROOT / "exercises")
     parser.add_argument("--course", type=Path, default=ROOT / "course")
     arguments = parser.parse_args()
-    for solution in solutions():
+    for solution in solutions(arguments.solutions):
         print(release(solution, arguments.exercises, arguments.course.resolve()))
 
 

@@ -634,3 +634,97 @@ def test_options_that_cannot_be_are_told(tmp_path, capsys):
     with pytest.raises(ValueError, match="There is work of ann"):
         grade_command.only(["bob", "an"], people, {})
     assert [s.student for s in grade_command.only(["bob"], people, {})] == ["bob"]
+
+
+OWN = """
+from lmlib.exercises.exercise import Case, Exercise, Part, normal
+
+SECTION = "9.9-doubling"
+
+
+def cases(generator):
+    return [Case((normal(generator, n),), f"{n} numbers") for n in (1, 3)]
+
+
+EXERCISES = [
+    Exercise("9.9/double", "Twice", 1, 1, lambda x: 2 * x,
+             (Part("numbers", 4, cases),), ()),
+]
+"""
+
+OWN_SOLUTION = """
+# %% [markdown]
+# # Doubling
+
+# %% given="imports"
+from lmlib.exercises import check
+
+# %% [markdown] exercise="double"
+# Return twice the tensor.
+
+# %% solution="double"
+def double(x):
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+# %% test="double"
+check("9.9/double", double)
+### BEGIN HIDDEN TESTS
+check("9.9/double", double, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] by_hand="why" points=3
+# Because two is one and one.
+"""
+
+
+def test_a_course_of_ones_own_with_an_answer_that_a_person_grades(tmp_path):
+    name = "9.9-doubling"
+    package = tmp_path / "exercises" / "doubling"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(OWN)
+    solution = tmp_path / "solutions" / name / f"{name}.py"
+    solution.parent.mkdir(parents=True)
+    solution.write_text(OWN_SOLUTION)
+    course = tmp_path / "course"
+
+    def grade(*arguments):
+        command = ["-m", "lmlib.cli", "grade", "--course", str(course), *arguments]
+        done = subprocess.run(
+            [sys.executable, *command, "--solutions", str(tmp_path / "solutions")],
+            env={**os.environ, "LMLIB_EXERCISES": str(tmp_path / "exercises")},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        marks = (course / "graded" / name / "marks.csv").read_text("utf-8-sig")
+        rows = {row["student"]: row for row in csv.DictReader(marks.splitlines())}
+        return rows, done.stdout
+
+    grade("--due", "2026-12-01T23:59Z")  # and so there is a release
+    notebook = nbformat.read(course / "release" / name / f"{name}.ipynb", 4)
+    cells = {cell.id: cell for cell in notebook.cells}
+    assert cells["why"].source == "YOUR ANSWER HERE"
+    cells["double"].source = "def double(x):\n    return x + x"
+    cells["why"].source = "It *is*."
+    nbformat.write(notebook, tmp_path / "ann.ipynb")
+    rows, told = grade(str(tmp_path / "ann.ipynb"))
+    assert (rows["ann"]["double"], rows["ann"]["why"]) == ("4", "")
+    assert (rows["ann"]["points"], rows["ann"]["max_points"]) == ("4", "7")
+    assert "ann needs a person: why waits for your points." in told
+    feedback = course / "graded" / name / "feedback" / "ann.html"
+    page = feedback.read_text()
+    assert "to be graded by a person: those points are not in yet" in page
+    assert "<pre>It *is*.</pre>" in page
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        given = gradebook.find_grade("why", name, name, "ann")
+        assert given.needs_manual_grade
+        given.manual_score, given.needs_manual_grade = 2.5, False
+        gradebook.db.commit()
+    rows, told = grade()
+    assert (rows["ann"]["why"], rows["ann"]["points"]) == ("2.5", "6.5")
+    assert "needs a person" not in told
+    assert "2.5 of 3" in feedback.read_text()
+    assert "not in yet" not in feedback.read_text()
