@@ -228,12 +228,12 @@ class _Writer:
         person: Mapping[str, str],
         extensions: deadlines.Extensions,
     ) -> None:
-        self.extensions = extensions
         self.person = {key: value for key, value in person.items() if value}
         self.gradebook = gradebook
         self.record = record
         self.released = released
         self.config = config
+        self.extensions = extensions
         self.results = {cell.grade_id: cell for cell in record.cells}
         student, name = record.student, record.assignment
         self.key = (name, name, student)
