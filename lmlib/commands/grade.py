@@ -1,8 +1,11 @@
 """`lmlib grade`: an instructor grades a class."""
 
 import argparse
+import difflib
 import functools
+import hashlib
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -41,6 +44,42 @@ def add(commands: Any) -> None:
         "from)",
     )
     grade.add_argument("--roster", type=Path, help="CSV of all students of the class")
+    grade.add_argument(
+        "--due",
+        metavar="TIME",
+        help="when the assignment is due, with the time zone: "
+        "2026-12-01T23:59+08:00, or none. It stays in the gradebook. Who has longer "
+        "stands in extensions.csv in the folder of the course",
+    )
+    grade.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="CSV",
+        help="Moodle's grading worksheet or Canvas's gradebook, as it was exported: it "
+        "comes back beside marks.csv with the marks in it, to be imported",
+    )
+    grade.add_argument(
+        "--student",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="grade this student alone (may be repeated)",
+    )
+    grade.add_argument(
+        "--force", action="store_true", help="grade again what has not changed, too"
+    )
+    grade.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="for one cell and for one test (default: 30); ten times that for a "
+        "notebook. Of what is graded now: with --force, of all",
+    )
+    grade.add_argument(
+        "--change-secret",
+        action="store_true",
+        help="grade with another LMLIB_COURSE_SECRET than before, or without one",
+    )
     grade.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     grade.add_argument("--scheduler", help="address of a Dask scheduler to work on")
     grade.add_argument(
@@ -50,6 +89,13 @@ def add(commands: Any) -> None:
         "--unsafe", action="store_true", help="also where nothing confines student code"
     )
     grade.set_defaults(run=run, begin=begin, needs=NEEDS)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
 
 
 def begin(given: argparse.Namespace) -> None:
@@ -86,6 +132,7 @@ def class_of(given: argparse.Namespace) -> Any:
     """What there is to grade, for an `IOProcess` to read."""
     from lmlib.grading import assignment
     from lmlib.grading.io_process import Class
+    from lmlib.grading.results import deadlines
     from lmlib.grading.submissions.assignments import assignment_of
     from lmlib.grading.submissions.intake import NOTHING, collect, place
     from lmlib.grading.submissions.roster import read_roster
@@ -94,6 +141,7 @@ def class_of(given: argparse.Namespace) -> Any:
     if given.assignment and given.assignment not in sources:
         raise ValueError(f"--assignment must be one of: {', '.join(sources)}")
     course = course_of(given)
+    due = deadlines.moment(given.due) if given.due not in (None, "none") else None
     named = given.submissions and given.submissions.resolve() != course
     where = given.submissions if named else course / "submitted"
 
@@ -106,6 +154,11 @@ def class_of(given: argparse.Namespace) -> Any:
             if "nbgrader" in cell.metadata
         )
 
+    if given.due and not given.assignment and len(sources) > 1:
+        raise ValueError(
+            f"--due is of one assignment: name it with --assignment, one of "
+            f"{', '.join(sources)}"
+        )
     names: list[str] = [given.assignment]
     unclear: list[str] = []
     if not given.assignment:
@@ -122,7 +175,7 @@ def class_of(given: argparse.Namespace) -> Any:
     folder = course / "graded" / name
     known = any((folder / "records").glob("*.json"))
     nothing = f"no submissions of {name} in {where}. {place(name)}"
-    if not named and not known and not where.is_dir():
+    if not named and not known and not where.is_dir() and not given.due:
         raise ValueError(nothing)
     if not named:
         where.mkdir(parents=True, exist_ok=True)
@@ -131,9 +184,12 @@ def class_of(given: argparse.Namespace) -> Any:
     submissions = collect(where, name, source, given.roster, say=said.append, **of_many)
     # After archives alone there is nothing in submitted/, and pages to make anew.
     idle = all(submission.reason == NOTHING for submission in submissions)
-    if (named and not submissions) or (not named and not known and idle):
+    idle = idle and not named and not known and not given.due
+    if (named and not submissions) or idle:
         raise ValueError(nothing)
     assignment.enter(sources[name], course)
+    if given.due:
+        deadlines.set_due(course, name, due)
     people = read_roster(given.roster).people if given.roster else {}
     return Class(
         course,
@@ -144,6 +200,8 @@ def class_of(given: argparse.Namespace) -> Any:
         tuple(unclear),
         {student: asdict(person) for student, person in people.items()},
         tuple(said),
+        assignment.nbgrader_config(course, sources[name].parents[2]),
+        deadlines.read_extensions(course),
     )
 
 
@@ -189,24 +247,28 @@ def run(given: argparse.Namespace) -> int:
         return 0
     from lmlib.grading.io_process import IOProcess
 
-    if "LMLIB_COURSE_SECRET" not in os.environ:
-        print(
-            "LMLIB_COURSE_SECRET is not set: anybody can work out the hidden inputs.",
-            file=sys.stderr,
-        )
+    remember_secret = checked_secret(given)
+    sheet = None
+    if given.sheet:
+        from lmlib.grading.results import platform_files
+
+        sheet = platform_files.read_sheet(given.sheet)
     ready = getattr(given, "io_process", None)
     io_process = ready or IOProcess(lambda: class_of(given))
     found = io_process.class_()
     for line in found.said:
         print(line)
-    _grade(given, io_process, found)
+    if sheet and sheet.platform == "Moodle" and found.others:
+        raise ValueError("a worksheet is of one assignment: say which, --assignment")
+    remember_secret()
+    _grade(given, io_process, found, sheet)
     for path in found.unclear:
         print(f"not graded: {path}, for nothing tells of which assignment it is")
     for name in found.others:
         print()
         given.assignment, given.several = name, True
         io_process = IOProcess(lambda: class_of(given))
-        _grade(given, io_process, io_process.class_())
+        _grade(given, io_process, io_process.class_(), sheet)
     from lmlib.grading.results import report
 
     report.write_course(found.course / "graded")
@@ -214,9 +276,48 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
+def checked_secret(given: argparse.Namespace) -> Callable[[], None]:
+    """Refuse to give everybody other hidden inputs by an oversight.
+
+    The course remembers four bytes of a digest: enough to notice, too few to find out.
+
+    Returns:
+        What remembers it, once there is something to grade.
+
+    Raises:
+        ValueError: the course was graded with another secret.
+    """
+    secret = os.environ.get("LMLIB_COURSE_SECRET", "")
+    if not secret:
+        print(
+            "LMLIB_COURSE_SECRET is not set: anybody can work out the hidden inputs.",
+            file=sys.stderr,
+        )
+    file = course_of(given) / "graded" / "secret-digest"
+    now = hashlib.blake2b(secret.encode(), digest_size=4).hexdigest() if secret else ""
+    before = file.read_text("utf-8").strip() if file.is_file() else ""
+    if before not in ("", now) and not given.change_secret:
+        what = "is not set" if not secret else "is another than before"
+        raise ValueError(
+            f"LMLIB_COURSE_SECRET {what}: the hidden inputs, and perhaps the marks, of "
+            "everybody would change. Set the one that this course was graded with, or "
+            "pass --change-secret"
+        )
+
+    def remember() -> None:
+        if now != before:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_name(file.name + ".partial")
+            partial.write_text(now + "\n", "utf-8")
+            partial.replace(file)
+
+    return remember
+
+
+def _grade(given: argparse.Namespace, io_process: Any, found: Any, sheet: Any) -> None:
     """Grade one assignment and say what came of it."""
     from lmlib.grading import batch
+    from lmlib.grading.examination import examiner
     from lmlib.grading.submissions.intake import CUT
 
     source, submissions, folder = found.source, found.submissions, found.folder
@@ -224,6 +325,8 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
         print(folder.name)
     before = batch.kept(folder / "records")
     submissions = batch.added(submissions, before)
+    if given.student:
+        submissions = only(given.student, submissions, before)
     new: set[str] = set()
 
     def progress(done: int, total: int, record: Any) -> None:
@@ -240,6 +343,9 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
             print(change, flush=True)
         _progress(done, total, record)
 
+    limits = examiner.DEFAULT_LIMITS
+    if (seconds := given.time_limit) is not None:
+        limits = examiner.Limits(seconds, seconds, 10 * seconds)
     if given.scheduler:
         from lmlib.grading import cluster
 
@@ -248,6 +354,8 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
             source,
             folder / "records",
             scheduler=given.scheduler,
+            limits=limits,
+            force=given.force,
             progress=progress,
         )
     else:
@@ -256,8 +364,10 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
             source,
             folder / "records",
             jobs=max(given.jobs, 1),
+            limits=limits,
             unsafe=given.unsafe,
             forkserver=getattr(given, "forkserver", None),
+            force=given.force,
             progress=progress,
         )
     here = {record.student: record for record in records}
@@ -268,21 +378,28 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
     if archive and archive.student not in here and archive.reason.startswith(CUT):
         everybody[archive.student] = replace(archive, state="missing", cells=())
         strangers[archive.student] = None
+    from lmlib.grading.results import deadlines, report
+    from lmlib.grading.results.similarity import near_identical
+
+    code = [cell.source for cell in source.cells if cell.cell_type == "code"]
+    pairs = near_identical(list(everybody.values()), code)
+    alike = report.twins(pairs)
     for student, record in list(everybody.items()):
-        if student not in new:  # graded before: perhaps not yet written, or by hand
+        if reasons := alike.get(student):  # formgrader is to mark them, too
+            record = replace(record, needs_person=(*record.needs_person, *reasons))
+            everybody[student] = record
+        # What was graded before is perhaps not yet written, or by hand.
+        if student not in new or reasons:
             io_process.write(record)
         if student in strangers and record.state == "missing":
             batch.record_path(folder / "records", student).unlink(missing_ok=True)
             del everybody[student]
     problems = io_process.finish()
-    from lmlib.grading.results import report
-
     records = [
         io_process.kept.get(student, record)
         for student, record in sorted(everybody.items())
     ]
-    code = [cell.source for cell in source.cells if cell.cell_type == "code"]
-    report.write_class(records, folder, boilerplate=code)
+    report.write_class(records, folder, pairs=pairs)
     print(_summary(records))
     for student, name in strangers.items():
         if name and student in everybody:
@@ -290,10 +407,37 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any) -> None:
                 f"{student} was graded before and is {name} on the roster: give that "
                 "archive again, with the roster"
             )
+    for of, student in deadlines.read_extensions(found.course):
+        if of == folder.name and student not in everybody:
+            print(f"{deadlines.EXTENSIONS}: {student} has handed in nothing so far")
     for problem in problems:
         print(f"not in the gradebook: {problem}")
     print(f"\nIn {folder}:")
     print("  class.html for you, feedback/ for each student, marks.csv, records/")
+    if sheet:
+        from lmlib.grading.results import platform_files
+
+        for line in platform_files.write_files(sheet, records, folder, folder.name):
+            print(f"  {line}")
+
+
+def only(names: list[str], submissions: list[Any], before: dict[str, Any]) -> list[Any]:
+    """The submissions of these students.
+
+    Raises:
+        ValueError: there is no work of one of them; the message names who is near.
+    """
+    found = [submission for submission in submissions if submission.student in names]
+    for name in names:
+        if not any(submission.student == name for submission in found):
+            have = sorted({s.student for s in submissions})
+            near = difflib.get_close_matches(name, have, 3) or have[:5]
+            also = ", though they were graded before" if name in before else ""
+            raise ValueError(
+                f"--student {name}: nothing of theirs is here{also}. There is work of "
+                f"{', '.join(near) or 'nobody'}"
+            )
+    return found
 
 
 def _strangers(

@@ -2,11 +2,15 @@
 
 A section is a package beside this module. It says which page and which assignment it
 belongs to, as in `SECTION = "3.1-self-attention"`, and lists its `EXERCISES` in the
-order of the assignment; nothing else has to be told of it.
+order of the assignment; nothing else has to be told of it. Sections of one's own lie
+in a folder that LMLIB_EXERCISES in the environment names: they become a part of this
+package.
 """
 
 import importlib
+import os
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -14,10 +18,25 @@ from lmlib.exercises.exercise import Exercise
 from lmlib.exercises.names import unknown
 
 
+def own_sections() -> Path | None:
+    """The folder of one's own sections.
+
+    Raises:
+        ValueError: it does not exist.
+    """
+    named = os.environ.get("LMLIB_EXERCISES")
+    if named and not Path(named).is_dir():
+        raise ValueError(f"LMLIB_EXERCISES names {named}, which is no folder")
+    return Path(named).resolve() if named else None
+
+
 def _sections() -> dict[str, ModuleType]:
+    places = sys.modules[str(__package__)].__path__
+    if (own := own_sections()) and str(own) not in places:
+        places.append(str(own))
     found = [
         importlib.import_module(f"{__package__}.{module.name}")
-        for module in pkgutil.iter_modules([str(Path(__file__).parent)])
+        for module in pkgutil.iter_modules(places)
         if module.ispkg
     ]
     return {section.SECTION: section for section in sorted(found, key=_order)}

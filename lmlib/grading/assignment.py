@@ -12,6 +12,9 @@ catalogue of exercises:
     # %% picture="plot"                              the same, but it only draws:
                                                      grading leaves it out unless a
                                                      name that it defines is used
+    # %% [markdown] by_hand="why" points=3           an answer in words or code that a
+                                                     person grades in formgrader; here
+                                                     stands the model answer
 
 Inside, `### BEGIN SOLUTION` and `### BEGIN HIDDEN TESTS` are nbgrader's own marks, and
 it is nbgrader that takes them out.
@@ -27,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -38,6 +42,7 @@ ROOT = Path(__file__).parents[2]
 # Beside the package in a copy of the repository, and no part of an installed one:
 # students install it too, and would have all answers.
 SOLUTIONS = ROOT / "solutions"
+ROLES = {"exercise", "solution", "test", "given", "picture", "by_hand"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -57,20 +62,20 @@ def read_source(path: Path) -> NotebookNode:
     )
     seen: dict[str, str] = {}
     for position, cell in enumerate(notebook.cells):
-        roles = {"exercise", "solution", "test", "given", "picture"} & set(
-            cell.metadata
-        )
+        roles = ROLES & set(cell.metadata)
         if len(roles) > 1:
             raise ValueError(
                 f"{path}, cell {position}: one role only, got {sorted(roles)}"
             )
         role = roles.pop() if roles else "text"
         name = cell.metadata.get(role, f"cell_{position:02d}")
+        worth = cell.metadata.get("points")
         cell.metadata = NotebookNode()
         if role == "picture":
             role = "given"
             cell.metadata.tags = ["picture"]
-        grade_id = {"solution": name, "text": name}.get(role, f"{role}_{name}")
+        itself = ("solution", "text", "by_hand")
+        grade_id = name if role in itself else f"{role}_{name}"
         if grade_id in seen:
             raise ValueError(f"{path}: two cells are named {grade_id}")
         seen[grade_id] = role
@@ -78,7 +83,11 @@ def read_source(path: Path) -> NotebookNode:
         if role == "text":
             continue
         points = None
-        if role != "given":
+        if role == "by_hand":
+            if not isinstance(worth, int) or worth <= 0:
+                raise ValueError(f"{path}: by_hand={name!r} needs points=, got {worth}")
+            points = worth
+        elif role != "given":
             exercise = find_entry(f"{section}/{name}")
             if role == "exercise":
                 number = sum(role == "exercise" for role in seen.values())
@@ -102,8 +111,8 @@ def nbgrader_metadata(grade_id: str, role: str, points: int | None) -> NotebookN
         schema_version=3,
         grade_id=grade_id,
         grade=points is not None,
-        solution=role == "solution",
-        locked=role != "solution",
+        solution=role in ("solution", "by_hand"),
+        locked=role not in ("solution", "by_hand"),
         task=False,
     )
     if points is not None:
@@ -186,7 +195,36 @@ def nbgrader(*arguments: str, course: Path, folder: Path = ROOT) -> None:
         )
     if done.returncode:
         log = (done.stdout + done.stderr)[-3000:]
+        for words in ("disk is full", "No space left on device"):
+            if words in log:
+                log = f"{words}. Make room and run this again."
         raise RuntimeError(f"nbgrader {' '.join(arguments)} failed:\n{log}")
+
+
+def nbgrader_config(course: Path, folder: Path = ROOT) -> Any:
+    """What nbgrader's own commands are told: the nbgrader_config.py in `folder`.
+
+    That one reads the course's own, too. Where it is not, the course's alone counts.
+
+    Raises:
+        ValueError: it fails.
+    """
+    from nbgrader.utils import setenv
+    from traitlets.config import Config
+    from traitlets.config.loader import PyFileConfigLoader
+
+    for place in (folder, course):
+        path = place / "nbgrader_config.py"
+        if path.is_file():
+            try:
+                with setenv(LMLIB_COURSE=str(course)):
+                    return PyFileConfigLoader(path.name, str(place)).load_config()
+            except Exception as error:  # whatever is written there
+                raise ValueError(
+                    f"{path} (or the course's, which it reads) cannot be used: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+    return Config()
 
 
 def enter(solution: Path, course: Path) -> None:
@@ -247,10 +285,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Regenerate exercises/ from solutions/."
     )
+    parser.add_argument("--solutions", type=Path, help="default: the repository's")
     parser.add_argument("--exercises", type=Path, default=ROOT / "exercises")
     parser.add_argument("--course", type=Path, default=ROOT / "course")
     arguments = parser.parse_args()
-    for solution in solutions():
+    for solution in solutions(arguments.solutions):
         print(release(solution, arguments.exercises, arguments.course.resolve()))
 
 

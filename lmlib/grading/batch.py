@@ -24,11 +24,18 @@ import torch
 from nbformat import NotebookNode
 
 from lmlib.exercises import checks
+from lmlib.exercises.registry import own_sections
 from lmlib.grading.examination import examiner
 from lmlib.grading.examination.forkserver import Forkserver
 from lmlib.grading.results.record import Record
 from lmlib.grading.submissions.intake import Submission
 
+#: For the instructor.
+LATE = (
+    "The platform marks it as late and does not say when it came: nothing was taken "
+    "off. Write the time into timestamp.txt in its folder of submitted/."
+)
+NO_ROOM = 3  # the exit status of an examiner that could not write to the disk
 GRACE = 30.0  # seconds beyond its limits after which an examiner is given up
 
 
@@ -43,6 +50,7 @@ def fingerprint(submission: Submission, grader: str) -> str:
         submission.digest,
         json.dumps([submission.reason, *submission.repairs]),
         json.dumps([submission.platform, *submission.needs_person]),
+        f"{submission.timestamp} {submission.late}",
         grader,
     )
 
@@ -58,6 +66,19 @@ def settings() -> dict[str, str]:
     return {name: os.environ.get(name, "") for name in names}
 
 
+def stamped(record: Record, submission: Submission, mark: str) -> Record:
+    """A record as it is kept: with its fingerprint, and when it was handed in."""
+    time, people = submission.timestamp, record.needs_person
+    marked_late = bool(submission.late) and time is None
+    return replace(
+        record,
+        fingerprint=mark,
+        handed_in="" if time is None else time.isoformat(),
+        marked_late=marked_late,
+        needs_person=(*people, LATE) if marked_late else people,
+    )
+
+
 def _digest(*words: str) -> str:
     total = hashlib.sha256()
     for word in words:
@@ -66,9 +87,10 @@ def _digest(*words: str) -> str:
 
 
 def library() -> str:
-    """A digest of this library's code."""
+    """A digest of this library's code, and of a course's own exercises."""
     total = hashlib.sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+    places = [Path(__file__).parents[1], *filter(None, [own_sections()])]
+    for path in (path for place in places for path in sorted(place.rglob("*.py"))):
         total.update(path.read_bytes())
     return total.hexdigest()[:32]
 
@@ -144,7 +166,10 @@ def added(
 
 
 def resume(
-    submissions: list[Submission], source: NotebookNode, records: Path
+    submissions: list[Submission],
+    source: NotebookNode,
+    records: Path,
+    force: bool = False,
 ) -> tuple[list[tuple[Submission, str]], dict[str, Record]]:
     """What is still to do, each with its fingerprint, and the records that hold."""
     records.mkdir(parents=True, exist_ok=True)
@@ -154,7 +179,7 @@ def resume(
     for submission in submissions:
         mark = fingerprint(submission, common)
         record = finished(record_path(records, submission.student), mark)
-        if record is None:
+        if record is None or force:
             pending.append((submission, mark))
         else:
             done[submission.student] = record
@@ -170,6 +195,7 @@ def grade(
     limits: examiner.Limits = examiner.DEFAULT_LIMITS,
     unsafe: bool = False,
     forkserver: Forkserver | None = None,
+    force: bool = False,
     progress: Callable[[int, int, Record], None] = lambda done, total, record: None,
 ) -> list[Record]:
     """Grade all that is not graded yet; the records of all, in the order given.
@@ -180,13 +206,15 @@ def grade(
         jobs: how many are graded at the same time.
         unsafe: go on where nothing confines student code.
         forkserver: one that runs already; without it, one is started and ended.
+        force: grade again what is graded and has not changed.
         progress: called after each submission.
 
     Raises:
         RuntimeError: student code cannot be confined here, and `unsafe` is not set.
+        OSError: the disk is full; what was graded until then stays graded.
     """
     class_ = list(submissions)
-    pending, done = resume(class_, source, records)
+    pending, done = resume(class_, source, records, force)
     if pending:
         with contextlib.ExitStack() as stack:
             if forkserver is None:
@@ -242,18 +270,28 @@ def _examine(
                         record = examiner.examine_submission(
                             submission, source, connection, limits, given
                         )
-                        replace(record, fingerprint=mark).write(
-                            record_path(records, submission.student)
-                        )
-                        code = 0
+                        record = stamped(record, submission, mark)
+                        try:
+                            record.write(record_path(records, submission.student))
+                            code = 0
+                        except OSError:
+                            code = NO_ROOM
                     finally:
                         os._exit(code)
                 connection.close()
                 until = time.monotonic() + limits.notebook + GRACE
                 running[pid] = (submission, mark, until)
             yield from ended  # while the next ones are at work
-            gone = [pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]]
-            ended = [running.pop(pid)[:2] for pid in gone]
+            ended = []
+            for pid in list(running):
+                gone, status = os.waitpid(pid, os.WNOHANG)
+                if gone:
+                    ended.append(running.pop(pid)[:2])
+                if gone and os.waitstatus_to_exitcode(status) == NO_ROOM:
+                    raise OSError(
+                        f"{records} cannot be written to; is the disk full? What was "
+                        "graded until now is safe: make room and run this again"
+                    )
             for pid, (_, _, until) in running.items():
                 if time.monotonic() > until:
                     os.kill(pid, signal.SIGKILL)
@@ -269,7 +307,7 @@ def _examine(
 def given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
     """The record when the examiner itself failed: for a person, not a silent 0."""
     reason = "The grader itself failed on this submission; an instructor has to look."
-    return Record(
+    record = Record(
         student=submission.student,
         assignment=submission.assignment,
         state="crashed",
@@ -277,6 +315,6 @@ def given_up(submission: Submission, source: NotebookNode, mark: str) -> Record:
         cells=examiner.not_run(source),
         repairs=submission.repairs,
         needs_person=(*submission.needs_person, reason),
-        fingerprint=mark,
         platform=submission.platform,
     )
+    return stamped(record, submission, mark)

@@ -33,12 +33,13 @@ def grade(
     *,
     scheduler: str,
     limits: examiner.Limits = examiner.DEFAULT_LIMITS,
+    force: bool = False,
     progress: Callable[[int, int, Record], None] = lambda done, total, record: None,
 ) -> list[Record]:
     """Grade all that is not graded yet; the records of all, in the order given.
 
     Parameters:
-        source, records, progress: as for `batch.grade`.
+        source, records, limits, force, progress: as for `batch.grade`.
         scheduler: the address of Dask's scheduler, such as "tcp://10.0.0.1:8786".
 
     Raises:
@@ -49,13 +50,13 @@ def grade(
     from distributed import Client
 
     class_ = list(submissions)
-    pending, done = batch.resume(class_, source, records)
+    pending, done = batch.resume(class_, source, records, force)
     if pending:
         with Client(scheduler, set_as_default=False) as client:
             for (submission, mark), answer in _answers(client, pending, source, limits):
                 path = batch.record_path(records, submission.student)
                 try:
-                    record = replace(Record.from_json(answer), fingerprint=mark)
+                    record = batch.stamped(Record.from_json(answer), submission, mark)
                     record.write(path)
                 except ValueError:  # no record, or one that is no text
                     record = batch.given_up(submission, source, mark)
@@ -78,7 +79,8 @@ def _answers(
     settings = batch.settings()
 
     def submit(submission: Submission) -> Any:
-        text = json.dumps(asdict(submission))
+        # When it was handed in stays here: it is no matter of the examiner's.
+        text = json.dumps(asdict(replace(submission, timestamp=None)))
         return client.submit(_examine, text, *common, settings, pure=False)
 
     futures = {submit(item[0]): item for item in pending}

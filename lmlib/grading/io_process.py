@@ -7,6 +7,7 @@ not import torch in turn: what it has to know of the exercises is sent to it.
 
 import contextlib
 import gc
+import logging
 import os
 import signal
 import sys
@@ -39,6 +40,8 @@ class Class:
         unclear: files that are for one of several assignments, and nothing tells which.
         people: what the roster says of each student, for the gradebook.
         said: what had to be guessed, in lines for the instructor.
+        config: nbgrader's configuration, for the penalty on late submissions.
+        extensions: of `results.deadlines`.
     """
 
     course: Path
@@ -49,6 +52,8 @@ class Class:
     unclear: tuple[str, ...] = ()
     people: dict[str, dict[str, str]] = field(default_factory=dict)
     said: tuple[str, ...] = ()
+    config: Any = None
+    extensions: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
 class IOProcess:
@@ -161,12 +166,20 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     connection.send((*first, found.others, found.unclear, found.said))
     for submission in found.submissions:
         connection.send(submission)
-    course, folder, people = found.course, found.folder, found.people
+    course, folder = found.course, found.folder
+    for_gradebook = {
+        "people": found.people,
+        "config": found.config,
+        "extensions": found.extensions,
+    }
     del found
 
     gc.freeze()  # what has been imported is not looked at in every collection
     gc.enable()  # which may have been put off for the start
+    # What nbgrader logs of an error, with a traceback, is raised as well.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
     told: list[str] = []
+    without: list[str] = []  # a page, and why
     waiting: dict[str, Record] = {}  # for their page
     kept: list[str] = []
 
@@ -176,7 +189,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
         try:
             report.write_feedback(record, folder)
         except Exception as error:  # the marks are written all the same
-            told.append(f"no feedback page for {record.student}: {error}")
+            without.append(f"no feedback page for {record.student}: {error}")
 
     def arriving() -> Iterator[Record]:
         for text in iter(connection.recv, None):
@@ -188,7 +201,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
     problems: list[str] = []
     try:
         problems = gradebook.write_records(
-            course, records, people=people, sent=send_out
+            course, records, sent=send_out, **for_gradebook
         )
     except EOFError:
         raise
@@ -198,4 +211,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
             pass
     for record in list(waiting.values()):
         send_out(record)
+    if without:
+        more = f", and for {len(without) - 1} more" if without[1:] else ""
+        told.append(without[0] + more)
     connection.send((problems, "\n".join(told[-5:]), kept))

@@ -15,6 +15,7 @@ from traitlets import Float
 from lmlib.grading import assignment
 from lmlib.grading.examination import examiner
 from lmlib.grading.examination.forkserver import Forkserver
+from lmlib.grading.results import deadlines
 from lmlib.grading.results.gradebook import outputs
 from lmlib.grading.submissions.intake import Submission
 
@@ -60,6 +61,12 @@ class ExecuteConfined(NbGraderPreprocessor):  # type: ignore[misc]  # untyped
             kept = path.suffix == ".ipynb" or path.name == "timestamp.txt"
             if not kept and (path.is_symlink() or not path.is_dir()):
                 path.unlink()
+        # Before the next preprocessor, which takes points off for being late.
+        course = Path(self.config.CourseDirectory.root)
+        with Gradebook(about["db_url"]) as gradebook:
+            handed_in = gradebook.find_submission(submission.assignment, record.student)
+            deadlines.extend(handed_in, deadlines.read_extensions(course))
+            gradebook.db.commit()
         # What else is there (widgets, lexers) is read when the pages are made.
         kernel = nb.metadata.get("kernelspec", assignment.KERNEL)
         nb.metadata = NotebookNode(kernelspec=kernel, language_info={"name": "python"})

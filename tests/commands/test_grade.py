@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from lmlib.cli import main, parse
 from lmlib.commands import grade as grade_command
 from lmlib.grading import assignment
 from lmlib.grading.assignment import ROOT
+from lmlib.grading.results import similarity
 from lmlib.grading.results.record import Record
 from lmlib.grading.submissions import intake
 from tests.grading import sample_class
@@ -438,11 +440,12 @@ def test_one_archive_holds_two_assignments(tmp_path, monkeypatch, capsys):
     assert "not graded: carol.ipynb, for nothing tells of which assignment" in told
     with (course / "graded" / "course.csv").open(encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    names = ["student", "name", "3.1-again", ASSIGNMENT, "points", "max_points"]
+    names = ["student", "name", "3.1-again", ASSIGNMENT]
+    names += ["points", "max_points", "penalty"]
     assert list(rows[0]) == names
     assert [list(row.values()) for row in rows] == [
-        ["ann", "", "0", "2", "2", "72"],
-        ["bob", "", "", "0", "0", "72"],
+        ["ann", "", "0", "2", "2", "72", "0"],
+        ["bob", "", "", "0", "0", "72", "0"],
     ]
     page = (course / "graded" / "course.html").read_text()
     assert f'href="{ASSIGNMENT}/class.html"' in page
@@ -465,3 +468,263 @@ def test_what_tells_nothing_needs_the_assignments_name(tmp_path, monkeypatch, ca
     assert f"--assignment which of these it is for: 3.1-again, {ASSIGNMENT}" in (
         capsys.readouterr().err
     )
+
+
+# -- Deadlines, and what a large class needs ------------------------------------------
+
+A_TENTH_A_DAY = """
+from nbgrader.plugins import LateSubmissionPlugin
+
+class ATenthADay(LateSubmissionPlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return 0.1 * score * total_seconds_late / 86400
+
+c = get_config()
+c.AssignLatePenalties.plugin_class = ATenthADay
+c.NbGraderAPI.timezone = "Asia/Shanghai"
+"""
+
+
+def test_late_work_costs_what_the_courses_plugin_says(
+    tmp_path, grade, notebooks, capsys
+):
+    course = tmp_path / "course"
+    course.mkdir()
+    (course / "nbgrader_config.py").write_text(A_TENTH_A_DAY)
+    # Before anything is handed in.
+    assert grade(None, None, "--due", "2026-12-01T23:59+08:00") == {}
+    files = {}
+    for student, time in (("ann", "03 15"), ("bob", "01 15"), ("cy", "03 15")):
+        folder = f"{student}/{ASSIGNMENT}"
+        files[f"{folder}/{ASSIGNMENT}.ipynb"] = notebooks["solution"]
+        files[f"{folder}/timestamp.txt"] = f"2026-12-{time}:59:00 UTC".encode()
+    files[f"lee_LATE_11_12_{ASSIGNMENT}.ipynb"] = notebooks["solution"]
+    extensions = course / "extensions.csv"
+    extensions.write_text(
+        "student,assignment,due\n"
+        f"cy,{ASSIGNMENT},2026-12-04T00:00+08:00\n"
+        f"bbo,{ASSIGNMENT},2026-12-04T00:00+08:00\n"
+    )
+    capsys.readouterr()
+    rows = grade("class.zip", files)
+    told = capsys.readouterr().out
+    assert "extensions.csv: bbo has handed in nothing so far" in told
+    assert "lee needs a person: The platform marks it as late" in told
+    sheet = tmp_path / "worksheet.csv"
+    sheet.write_text("Identifier,Full name,Grade\nParticipant 7,Ann,\n")
+    for again in (rows, grade(None, None, "--sheet", str(sheet))):  # nothing is lost
+        found = {
+            who: (r["points"], r["penalty"], r["late"]) for who, r in again.items()
+        }
+        assert found == {
+            "ann": ("28.8", "7.2", "172800"),
+            "bob": ("36", "0", "0"),
+            "cy": ("36", "0", "0"),
+            "lee": ("36", "0", "marked late"),
+        }
+    assert rows["ann"]["due"] == "2026-12-01T23:59:00+08:00"
+    assert rows["cy"]["due"] == "2026-12-04T00:00:00+08:00"
+    assert rows["ann"]["handed_in"] == "2026-12-03T23:59:00+08:00"
+    graded = course / "graded" / ASSIGNMENT
+    assert "Participant 7,Ann,28.8" in (graded / "moodle.csv").read_text()
+    page = (graded / "feedback" / "ann.html").read_text()
+    assert "28.8 <small>of 36 points" in page
+    assert "Due 2026-12-01 23:59 +08:00." in page
+    assert "Handed in 2026-12-03 23:59 +08:00, 2 days late." in page
+    assert "7.2 of 36 points are taken off for that." in page
+    page = (graded / "feedback" / "lee.html").read_text()
+    assert "The learning platform marks this as late." in page
+    page = (graded / "class.html").read_text()
+    assert "2 days: −7.2" in page
+    assert "marked so" in page
+    with (course / "graded" / "course.csv").open(encoding="utf-8-sig") as file:
+        total = {row["student"]: row for row in csv.DictReader(file)}
+    assert (total["ann"]["points"], total["ann"]["penalty"]) == ("28.8", "7.2")
+    assert "late, −7.2" in (course / "graded" / "course.html").read_text()
+    assignment.nbgrader("export", course=course)
+    with (course / "grades.csv").open() as file:
+        exported = {row["student_id"]: row for row in csv.DictReader(file)}
+    assert float(exported["ann"]["score"]) == pytest.approx(28.8)
+    # A person finds out when it came.
+    (course / "submitted" / "lee" / ASSIGNMENT).mkdir(parents=True)
+    clock = course / "submitted" / "lee" / ASSIGNMENT / "timestamp.txt"
+    clock.write_text("2026-12-02 15:59:00 UTC")
+    assert grade()["lee"]["penalty"] == "3.6"
+    assert grade(None, None, "--due", "none")["ann"]["points"] == "36"
+
+
+def for_a_person(course) -> tuple[set[str], set[str]]:
+    """Who needs a person, for the class's page and for formgrader."""
+    page = (course / "graded" / ASSIGNMENT / "class.html").read_text()
+    listed = page.partition("<h2>Needs a person</h2>")[2].partition("<h2>")[0]
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        submissions = gradebook.assignment_submissions(ASSIGNMENT)
+        marked = {s.student.id for s in submissions if s.needs_manual_grade}
+    return set(re.findall(r"feedback/([\w-]+)\.html", listed)), marked
+
+
+def test_students_are_graded_alone_and_again(
+    tmp_path, grade, notebooks, capsys, monkeypatch
+):
+    answers = sample_class.only("weighted_sum")
+    answers["attention_weights"] = (
+        "def attention_weights(query, key, scale=None):\n    while True:\n        pass"
+    )
+    loop = nbformat.writes(sample_class.fill(answers)).encode()
+    files = {"ann.ipynb": notebooks["blank"], "bob.ipynb": loop}
+    assert points(grade("class.zip", files, "--student", "ann")) == {"ann": "0"}
+    rows = grade("class.zip", None, "--student", "bob", "--time-limit", "1")
+    assert points(rows) == {"ann": "0", "bob": "2"}
+    graded = tmp_path / "course" / "graded"
+    records = graded / ASSIGNMENT / "records"
+    assert Record.from_json((records / "bob.json").read_text()).cells[0].seconds < 15
+    before = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
+    # Whom the class's page lists, formgrader marks: who ran too long, and twins.
+    assert for_a_person(tmp_path / "course") == ({"bob"}, {"bob"})
+    pair = similarity.Pair("ann", "ann-again", 9, 1.0, ())
+    monkeypatch.setattr(similarity, "near_identical", lambda *_: [pair])
+    grade("class.zip", None, "--student", "ann", "--force")
+    assert for_a_person(tmp_path / "course") == ({"ann", "bob"}, {"ann", "bob"})
+    after = {path.name: path.stat().st_mtime_ns for path in records.iterdir()}
+    assert [name for name in before if before[name] != after[name]] == ["ann.json"]
+    # And nobody is graded anew by a shell that has forgotten the secret.
+    assert "a secret" not in (graded / "secret-digest").read_text()
+    monkeypatch.delenv("LMLIB_COURSE_SECRET")
+    command = [
+        "grade",
+        str(tmp_path / "class.zip"),
+        "--course",
+        str(tmp_path / "course"),
+    ]
+    assert main(command) == 2
+    assert "LMLIB_COURSE_SECRET is not set: the hidden" in capsys.readouterr().err
+
+
+def test_another_secret_than_before_is_refused(tmp_path, monkeypatch):
+    def grade(secret, *options):
+        monkeypatch.setenv("LMLIB_COURSE_SECRET", secret)
+        given = parse(["grade", "--course", str(tmp_path), *options])
+        grade_command.checked_secret(given)()
+
+    grade("")  # none so far
+    grade("a")
+    grade("a")
+    for secret in ("", "b"):
+        with pytest.raises(ValueError, match="--change-secret"):
+            grade(secret)
+    grade("b", "--change-secret")
+    grade("b")
+    grade("", "--change-secret")
+    grade("")
+
+
+def test_options_that_cannot_be_are_told(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        parse(["grade", "--time-limit", "0"])
+    assert "must be more than 0" in capsys.readouterr().err
+    for options, words in (
+        (["--due", "2026-12-01T23:59", "--assignment", ASSIGNMENT], "its time zone"),
+        (["--due", "2026-12-01T23:59Z"], "name it with --assignment"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            grade_command.class_of(
+                parse(["grade", "--course", str(tmp_path), *options])
+            )
+    people = [intake.Submission(name, ASSIGNMENT, None) for name in ("ann", "bob")]
+    with pytest.raises(ValueError, match="There is work of ann"):
+        grade_command.only(["bob", "an"], people, {})
+    assert [s.student for s in grade_command.only(["bob"], people, {})] == ["bob"]
+
+
+OWN = """
+from lmlib.exercises.exercise import Case, Exercise, Part, normal
+
+SECTION = "9.9-doubling"
+
+
+def cases(generator):
+    return [Case((normal(generator, n),), f"{n} numbers") for n in (1, 3)]
+
+
+EXERCISES = [
+    Exercise("9.9/double", "Twice", 1, 1, lambda x: 2 * x,
+             (Part("numbers", 4, cases),), ()),
+]
+"""
+
+OWN_SOLUTION = """
+# %% [markdown]
+# # Doubling
+
+# %% given="imports"
+from lmlib.exercises import check
+
+# %% [markdown] exercise="double"
+# Return twice the tensor.
+
+# %% solution="double"
+def double(x):
+    ### BEGIN SOLUTION
+    return 2 * x
+    ### END SOLUTION
+
+# %% test="double"
+check("9.9/double", double)
+### BEGIN HIDDEN TESTS
+check("9.9/double", double, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] by_hand="why" points=3
+# Because two is one and one.
+"""
+
+
+def test_a_course_of_ones_own_with_an_answer_that_a_person_grades(tmp_path):
+    name = "9.9-doubling"
+    package = tmp_path / "exercises" / "doubling"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(OWN)
+    solution = tmp_path / "solutions" / name / f"{name}.py"
+    solution.parent.mkdir(parents=True)
+    solution.write_text(OWN_SOLUTION)
+    course = tmp_path / "course"
+
+    def grade(*arguments):
+        command = ["-m", "lmlib.cli", "grade", "--course", str(course), *arguments]
+        done = subprocess.run(
+            [sys.executable, *command, "--solutions", str(tmp_path / "solutions")],
+            env={**os.environ, "LMLIB_EXERCISES": str(tmp_path / "exercises")},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        marks = (course / "graded" / name / "marks.csv").read_text("utf-8-sig")
+        rows = {row["student"]: row for row in csv.DictReader(marks.splitlines())}
+        return rows, done.stdout
+
+    grade("--due", "2026-12-01T23:59Z")  # and so there is a release
+    notebook = nbformat.read(course / "release" / name / f"{name}.ipynb", 4)
+    cells = {cell.id: cell for cell in notebook.cells}
+    assert cells["why"].source == "YOUR ANSWER HERE"
+    cells["double"].source = "def double(x):\n    return x + x"
+    cells["why"].source = "It *is*."
+    nbformat.write(notebook, tmp_path / "ann.ipynb")
+    rows, told = grade(str(tmp_path / "ann.ipynb"))
+    assert (rows["ann"]["double"], rows["ann"]["why"]) == ("4", "")
+    assert (rows["ann"]["points"], rows["ann"]["max_points"]) == ("4", "7")
+    assert "ann needs a person: why waits for your points." in told
+    feedback = course / "graded" / name / "feedback" / "ann.html"
+    page = feedback.read_text()
+    assert "to be graded by a person: those points are not in yet" in page
+    assert "<pre>It *is*.</pre>" in page
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        given = gradebook.find_grade("why", name, name, "ann")
+        assert given.needs_manual_grade
+        given.manual_score, given.needs_manual_grade = 2.5, False
+        gradebook.db.commit()
+    rows, told = grade()
+    assert (rows["ann"]["why"], rows["ann"]["points"]) == ("2.5", "6.5")
+    assert "needs a person" not in told
+    assert "2.5 of 3" in feedback.read_text()
+    assert "not in yet" not in feedback.read_text()

@@ -9,6 +9,7 @@ import pytest
 
 from lmlib.exercises.registry import EXERCISES, SECTIONS
 from lmlib.grading import assignment
+from lmlib.grading.submissions.repair import Assignment
 from tests.grading import sample_class
 
 
@@ -153,3 +154,32 @@ def test_the_course_may_lie_in_a_folder_with_brackets(tmp_path):
     assert (course / "release" / name / f"{name}.ipynb").is_file()
     assert (course / "gradebook.db").is_file()
     assert not (course / "release" / name).is_symlink()
+
+
+BY_HAND = """
+# %% [markdown]
+# Why are the scores divided by √d? (3 points)
+
+# %% [markdown] by_hand="why" points=3
+# Their variance would be d.
+
+# %% by_hand="code" points=2
+width = 64
+"""
+
+
+def test_an_answer_that_a_person_grades(tmp_path):
+    path = tmp_path / "3.1-essay.py"
+    path.write_text(BY_HAND)
+    cells = {cell.id: cell for cell in assignment.read_source(path).cells}
+    for name, points in (("why", 3), ("code", 2)):
+        about = cells[name].metadata.nbgrader
+        assert (about.grade, about.solution, about.locked) == (True, True, False)
+        assert about.points == points
+    assert "variance" in cells["why"].source
+    handed_out = Assignment(assignment.read_source(path)).parts
+    assert handed_out["why"].released == "YOUR ANSWER HERE"
+    assert "64" not in handed_out["code"].released
+    path.write_text(BY_HAND.replace(" points=2", ""))
+    with pytest.raises(ValueError, match="by_hand='code' needs points="):
+        assignment.read_source(path)

@@ -1,5 +1,6 @@
 """A class is graded whole, resumes where it was, and does no work twice."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -85,6 +86,24 @@ def test_examiner_that_dies_is_for_a_person_and_harms_nobody(tmp_path, monkeypat
     records, _ = grade(class_of(3), tmp_path)
     assert [r.state for r in records] == ["graded", "crashed", "graded"]
     assert records[1].needs_person
+
+
+def test_full_disk_ends_the_run_and_costs_nobody_a_mark(tmp_path, monkeypatch):
+    real = Record.write
+
+    def full(record, path):
+        if record.student == "s01":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(record, path)
+
+    monkeypatch.setattr(Record, "write", full)
+    with pytest.raises(OSError, match="make room and run this again"):
+        grade(class_of(3), tmp_path)
+    monkeypatch.undo()
+    records, graded = grade(class_of(3), tmp_path)
+    assert [record.points for record in records] == [4.0] * 3
+    assert "s01" in graded
+    assert "s00" not in graded
 
 
 SCRIPT = """

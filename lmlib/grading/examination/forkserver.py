@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
 }
+KEPT = ("LMLIB_EXERCISES",)  # where a course's own exercises lie
 T = TypeVar("T")
 COMMAND = (sys.executable, "-P", "-m", "lmlib.grading.examination.forkserver")
 
@@ -97,7 +98,8 @@ class Forkserver:
 
 def environment() -> dict[str, str]:
     """Of a process that holds nothing worth stealing."""
-    return {**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[3])}
+    own = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**ENVIRONMENT, **own, "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
 def _start(connection: socket.socket) -> int:

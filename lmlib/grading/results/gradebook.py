@@ -11,12 +11,13 @@ What formgrader shows for each state of a record:
 | state | score | needs manual grading |
 | --- | --- | --- |
 | graded, failed tests | that of the tests | cells that a person grades |
-| timed out, crashed | that of the tests that ran | the same |
+| timed out, crashed | that of the tests that ran | also those that were stopped |
 | malformed | none yet | every test cell; the reason is the first comment |
 | missing | the student has no submission; export gives 0.0 and no time stamp | |
 
-A record that `needs_person` has the test cells that did not run to their end (or else
-the first one) marked for manual grading as well; its score counts meanwhile.
+These, and records that `needs_person`, have the test cells that did not run to their
+end (or else the first one) marked for manual grading as well; their score counts
+meanwhile.
 
 Writing twice changes nothing. A second grading replaces automatic scores and comments;
 manual scores, extra credit and manual comments stay. Where a person has given a score
@@ -46,7 +47,8 @@ from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 
-from lmlib.grading.results.record import CellResult, Record
+from lmlib.grading.results import deadlines
+from lmlib.grading.results.record import FOR_A_PERSON, CellResult, Record
 from lmlib.grading.results.text import shown
 
 UNFINISHED = ("timed out", "crashed", "not run")
@@ -76,6 +78,7 @@ def write_records(
     config: Config | None = None,
     patience: float = 60.0,
     people: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    extensions: deadlines.Extensions = MappingProxyType({}),
     sent: Callable[[Record], None] = lambda record: None,
 ) -> list[str]:
     """Write records into the gradebook of the nbgrader course in the folder `course`.
@@ -87,9 +90,11 @@ def write_records(
         patience: seconds to wait for a database that another program has locked.
         people: what is known of each student: first_name, last_name, email. What is
             empty or missing stays as the gradebook has it.
+        extensions: of `deadlines.read_extensions`. Who is not in it keeps the extension
+            that the gradebook has.
         sent: called with each record that is written, as the gradebook then has it:
-            with the student's name, and what a person has given and written in
-            formgrader.
+            with the student's name, how late it was and what that costs, and what a
+            person has given and written in formgrader.
 
     Returns:
         A sentence for each record that does not fit the assignment as it was released;
@@ -118,6 +123,12 @@ def write_records(
             try:
                 return write()
             except (OperationalError, InvalidEntry, sqlite3.OperationalError) as error:
+                if "disk is full" in str(error) or "disk I/O" in str(error):
+                    raise GradebookError(
+                        "There is no room on the disk for the gradebook. "
+                        f"{len(written)} submissions are written, and all records are "
+                        "safe: make room and run this again."
+                    ) from None
                 if "locked" not in str(error) and "busy" not in str(error):
                     raise
                 if time.monotonic() > deadline:
@@ -139,7 +150,9 @@ def write_records(
                 released = partial(_released, gradebook, course, name)
                 releases[name] = persist(released)
             person = people.get(record.student, {})
-            writer = _Writer(gradebook, course, record, releases[name], config, person)
+            writer = _Writer(
+                gradebook, course, record, releases[name], config, person, extensions
+            )
             try:
                 persist(writer.write)
             except ValueError as error:
@@ -161,11 +174,13 @@ class _Release:
         notebook: with the checksums that the gradebook knows.
         worth: the points of the cells that are graded, by name.
         names: of all cells, by nbgrader's number for them.
+        by_hand: the cells that a person alone grades.
     """
 
     notebook: NotebookNode
     worth: dict[str, float]
     names: dict[str, str]
+    by_hand: frozenset[str]
 
 
 def _released(gradebook: Gradebook, course: Path, assignment: str) -> _Release:
@@ -194,7 +209,10 @@ def _released(gradebook: Gradebook, course: Path, assignment: str) -> _Release:
             cell.metadata.nbgrader.checksum = checksums[name]
     cells = (*known.grade_cells, *known.solution_cells, *known.task_cells)
     worth = {cell.name: cell.max_score for cell in known.grade_cells}
-    return _Release(notebook, worth, {cell.id: cell.name for cell in cells})
+    answers = {cell.name for cell in known.solution_cells}
+    by_hand = {cell.name for cell in known.task_cells} | (answers & set(worth))
+    names = {cell.id: cell.name for cell in cells}
+    return _Release(notebook, worth, names, frozenset(by_hand))
 
 
 class _Writer:
@@ -208,12 +226,14 @@ class _Writer:
         released: _Release,
         config: Config | None,
         person: Mapping[str, str],
+        extensions: deadlines.Extensions,
     ) -> None:
         self.person = {key: value for key, value in person.items() if value}
         self.gradebook = gradebook
         self.record = record
         self.released = released
         self.config = config
+        self.extensions = extensions
         self.results = {cell.grade_id: cell for cell in record.cells}
         student, name = record.student, record.assignment
         self.key = (name, name, student)
@@ -282,26 +302,47 @@ class _Writer:
             kept = self.gradebook.find_submission_notebook(*self.key)
         except MissingEntry:
             return record
+        submission, zone = kept.assignment, self.zone()
+        record = replace(
+            record,
+            due=deadlines.in_zone(deadlines.due_for(submission), zone),
+            handed_in=deadlines.in_zone(submission.timestamp, zone),
+            late=deadlines.seconds_late(submission),
+            penalty=float(kept.late_submission_penalty or 0.0),
+        )
         names = self.released.names
         cells = {cell.grade_id: cell for cell in self.record.cells}
+        waiting = []
         for grade in kept.grades:
             name, auto = names.get(grade.cell_id, ""), grade.auto_score
             # nbgrader counts no extra credit where there is nothing to add it to.
             extra = auto is not None and grade.extra_credit is not None
+            if name in self.released.by_hand:
+                wait = grade.needs_manual_grade and record.state != "malformed"
+                waiting += [f"{name} waits for your points."] * wait
+                unseen = auto is None and grade.manual_score is None
+                state = "waiting" if unseen else "by hand"
+                cells[name] = CellResult(name, 0.0, grade.max_score, state)
             if grade.manual_score is None and not extra:
                 continue
-            if name not in cells:  # a person alone grades it
+            if name not in cells:  # of a record without its tests
                 cells[name] = CellResult(name, 0.0, grade.max_score, "by hand")
             self.gradebook.db.refresh(grade, ["score"])
             cells[name] = replace(
                 cells[name], points=float(grade.score), automatic=float(auto or 0.0)
             )
+        record = replace(record, needs_person=(*record.needs_person, *waiting))
         comments = tuple(
             (names.get(comment.cell_id, ""), comment.manual_comment)
             for comment in kept.comments
             if comment.manual_comment
         )
         return replace(record, cells=tuple(cells.values()), comments=comments)
+
+    def zone(self) -> str:
+        """The time zone in which nbgrader's own pages show times."""
+        shown = {} if self.config is None else self.config.get("NbGraderAPI", {})
+        return str(shown.get("timezone") or "UTC")
 
     # -- The database -----------------------------------------------------------------
 
@@ -313,6 +354,7 @@ class _Writer:
             submission = gradebook.update_or_create_submission(
                 record.assignment, record.student, **kept
             )
+        deadlines.extend(submission, self.extensions)
         (entered,) = (n for n in submission.notebooks if n.name == self.key[0])
         names = self.released.names
         grades = {names.get(grade.cell_id): grade for grade in entered.grades}
@@ -358,7 +400,7 @@ class _Writer:
         return None if result is None else float(result.points)
 
     def marked_for_a_person(self) -> set[str]:
-        if not self.record.needs_person:
+        if not (self.record.needs_person or self.record.state in FOR_A_PERSON):
             return set()
         cells = self.record.cells
         unfinished = {cell.grade_id for cell in cells if cell.state in UNFINISHED}
@@ -378,14 +420,20 @@ class _Writer:
         """What nbgrader's AssignLatePenalties does, in the same transaction."""
         self.gradebook.db.refresh(notebook, ["score"])
         notebook.late_submission_penalty = None
-        late = submission.total_seconds_late
+        late = deadlines.seconds_late(submission)
         if late <= 0:
             return
-        assigner = AssignLatePenalties(config=self.config)
-        assigner.init_plugin()
-        penalty = assigner.plugin_inst.late_submission_penalty(
-            self.record.student, notebook.score, late
-        )
+        try:
+            assigner = AssignLatePenalties(config=self.config)
+            assigner.init_plugin()
+            penalty = assigner.plugin_inst.late_submission_penalty(
+                self.record.student, notebook.score, late
+            )
+        except Exception as error:  # the plugin is the course's own
+            raise ValueError(
+                "nbgrader_config.py's plugin for late submissions failed: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         if penalty is not None:
             notebook.late_submission_penalty = min(max(penalty, 0), notebook.score)
 
@@ -411,7 +459,9 @@ class _Writer:
         self.path.unlink(missing_ok=True)
 
     def timestamp(self) -> datetime | None:
-        """When it was handed in, as nbgrader's exchange notes it in timestamp.txt."""
+        """When it was handed in, or what nbgrader's exchange noted in timestamp.txt."""
+        if self.record.handed_in:
+            return deadlines.in_utc(datetime.fromisoformat(self.record.handed_in))
         flags = os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
         try:
             descriptor = os.open(self.submitted / "timestamp.txt", flags)

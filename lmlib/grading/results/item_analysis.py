@@ -75,7 +75,8 @@ def items(records: Iterable[Record]) -> list[Item]:
     results: dict[str, list[tuple[CellResult, float]]] = defaultdict(list)
     for record in marked:
         for cell in record.cells:
-            results[cell.grade_id].append((cell, record.points - cell.points))
+            if cell.state != "waiting":
+                results[cell.grade_id].append((cell, record.points - cell.points))
     found = []
     for grade_id, rows in results.items():
         cells = [cell for cell, _ in rows]

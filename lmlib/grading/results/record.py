@@ -9,6 +9,8 @@ from typing import Any
 #: From best to worst; the state of a submission is the worst that happened.
 STATES = ("graded", "failed tests", "timed out", "crashed", "malformed", "missing")
 
+FOR_A_PERSON = ("malformed", "crashed", "timed out")  # to look at, in any case
+
 NO_MARK = ("malformed", "missing")  # unless a person gives one
 
 
@@ -18,7 +20,8 @@ class CellResult:
 
     Attributes:
         grade_id: nbgrader's name of the test cell.
-        state: "passed", "failed", "timed out", "crashed" or "not run".
+        state: "passed", "failed", "timed out", "crashed" or "not run"; of an answer
+            that a person grades, "by hand", or "waiting" until they have.
         output: the report of the check, or an error; never a hidden value.
         misconceptions: the names of those that were recognised.
         automatic: the points of the tests, where `points` are those of a person.
@@ -49,6 +52,11 @@ class Record:
         platform: the number by which the learning platform knows the student.
         comments: (name of a cell, what a person wrote about it), from the gradebook.
         name, email: of the student, from the gradebook.
+        handed_in: when, in ISO 8601 with the time zone; "" where nothing tells.
+        marked_late: the learning platform calls it late, without saying when it came.
+        due: when, in ISO 8601, from the gradebook.
+        late: seconds after that, from the gradebook.
+        penalty: the points that are taken off for it, from the gradebook.
     """
 
     student: str
@@ -65,6 +73,11 @@ class Record:
     comments: tuple[tuple[str, str], ...] = ()
     name: str = ""
     email: str = ""
+    handed_in: str = ""
+    marked_late: bool = False
+    due: str = ""
+    late: float = 0.0
+    penalty: float = 0.0
 
     @property
     def has_mark(self) -> bool:
@@ -74,6 +87,11 @@ class Record:
     @property
     def points(self) -> float:
         return sum((cell.points for cell in self.cells), 0.0)
+
+    @property
+    def score(self) -> float:
+        """The points that count: what being late costs is taken off."""
+        return max(self.points - self.penalty, 0.0)
 
     @property
     def automatic(self) -> float | None:
@@ -98,7 +116,9 @@ class Record:
         """
         data: Any = json.loads(text)
         names = {f.name for f in fields(cls)}
-        later = {"platform", "comments", "name", "email"}  # older records lack these
+        # Older records lack these.
+        later = {"platform", "comments", "name", "email"}
+        later |= {"handed_in", "marked_late", "due", "late", "penalty"}
         if not isinstance(data, dict) or not names - later <= set(data) <= names:
             raise ValueError("this is not the record of a submission")
         data["cells"] = tuple(

@@ -19,6 +19,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -32,13 +33,20 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
 from lmlib.exercises.catalogue import Entry
+from lmlib.grading.results.deadlines import in_words
 from lmlib.grading.results.item_analysis import (
     exercise_of,
     items,
     mistakes,
     title_of,
 )
-from lmlib.grading.results.record import NO_MARK, STATES, CellResult, Record
+from lmlib.grading.results.record import (
+    FOR_A_PERSON,
+    NO_MARK,
+    STATES,
+    CellResult,
+    Record,
+)
 from lmlib.grading.results.similarity import Pair, near_identical
 from lmlib.grading.results.text import shown
 
@@ -59,14 +67,19 @@ def write_feedback(record: Record, folder: Path) -> None:
 
 
 def write_class(
-    records: Sequence[Record], folder: Path, boilerplate: Sequence[str] = ()
+    records: Sequence[Record],
+    folder: Path,
+    boilerplate: Sequence[str] = (),
+    pairs: Sequence[Pair] | None = None,
 ) -> None:
     """Write what is about the whole class into `folder`, each file in one step.
 
     Parameters:
         boilerplate: code that all students share; see `similarity.near_identical`.
+        pairs: what that function has found, if it has been asked already.
     """
-    pairs = near_identical(records, boilerplate)
+    if pairs is None:
+        pairs = near_identical(records, boilerplate)
     _write(folder / "class.html", class_page(records, pairs))
     _write(folder / "marks.csv", marks_csv(records))
 
@@ -102,11 +115,14 @@ def write_course(folder: Path) -> None:
     _write(folder / "course.html", page)
     file = io.StringIO()
     writer = csv.writer(file)
-    ends = ["points", "max_points"]
+    ends = ["points", "max_points", "penalty"]
     writer.writerow(["student", "name", *map(guarded, tables), *ends])
     for student, name, found, total in rows:
         cells = [row["points"] if row else "" for row in found]
-        writer.writerow([student, name, *cells, number(total), number(math.fsum(most))])
+        # What is taken off for being late, and is no longer in the points.
+        off = [float(row.get("penalty") or 0) for row in found if row]
+        sums = [number(x) for x in (total, math.fsum(most), math.fsum(off))]
+        writer.writerow([student, name, *cells, *sums])
     _write(folder / "course.csv", "\ufeff" + file.getvalue())
 
 
@@ -125,10 +141,15 @@ def file_name(student: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    replace_file(path, text.encode())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with partial.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -169,6 +190,16 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def clock(time: str) -> str:
+    """A time of a record as people read it: 2026-12-01 23:59 +08:00."""
+    try:
+        found = datetime.fromisoformat(time)
+    except ValueError:  # of a file that is not as we wrote it
+        return time
+    zone = found.isoformat(timespec="minutes")[16:] if found.utcoffset() else "UTC"
+    return f"{found:%Y-%m-%d %H:%M} {zone}"
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -181,6 +212,7 @@ def _environment() -> Environment:
         finalize=lambda value: value if isinstance(value, Markup) else _plain(value),
     )
     filters: list[Callable[..., object]] = [code, authored, output_lines, number]
+    filters += [clock, in_words]
     environment.filters |= {function.__name__: function for function in filters}
     return environment
 
@@ -245,20 +277,26 @@ def feedback_page(record: Record) -> str:
 # -- The class ------------------------------------------------------------------------
 
 
+def twins(pairs: Iterable[Pair]) -> dict[str, list[str]]:
+    """By student, whose work theirs is near to, a sentence each."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
+            found[one].append(f"Near-identical to {other}.")
+    return dict(found)
+
+
 def for_a_person(
     records: Iterable[Record], pairs: Iterable[Pair]
 ) -> list[tuple[Record, list[str]]]:
     """Who needs to be looked at and why; malformed ones first, missing ones not."""
-    twins: dict[str, list[str]] = defaultdict(list)
-    for pair in pairs:
-        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            twins[one].append(f"Near-identical to {other}.")
+    alike = twins(pairs)
     found = []
     for record in records:
         if record.state == "missing":
             continue
-        reasons = [*record.needs_person, *twins[record.student]]
-        if record.state in ("malformed", "crashed", "timed out"):
+        reasons = [*record.needs_person, *alike.get(record.student, ())]
+        if record.state in FOR_A_PERSON:
             reasons.insert(0, record.reason or STATE_SAYS[record.state])
         if reasons:
             found.append((record, list(dict.fromkeys(reasons))))
@@ -270,7 +308,7 @@ def class_page(records: Sequence[Record], pairs: Sequence[Pair] = ()) -> str:
     from lmlib.grading.results import report_plots as plots  # matplotlib takes its time
 
     marked = [record for record in records if record.has_mark]
-    points = [record.points for record in marked]
+    points = [record.score for record in marked]
     seconds = [record.seconds for record in marked]
     statistics_of_items = items(records)
     return _render(
@@ -284,6 +322,7 @@ def class_page(records: Sequence[Record], pairs: Sequence[Pair] = ()) -> str:
         person=for_a_person(records, pairs),
         missing=sorted(r.student for r in records if r.state == "missing"),
         named=any(record.name for record in records),
+        timed=any(r.late or r.marked_late or r.penalty for r in records),
         states=[(s, sum(r.state == s for r in records)) for s in STATES],
         items=statistics_of_items,
         mistakes=mistakes(records),
@@ -317,7 +356,9 @@ def _summary(values: Sequence[float]) -> dict[str, float] | None:
 def marks_csv(records: Sequence[Record]) -> str:
     """A row a student: name, state, points by exercise, sum, maximum, reason, …
 
-    …, what the tests alone gave where a person has given other points, and comments.
+    …, what the tests alone gave where a person has given other points, comments, when
+    it was due and handed in, the seconds that it was late and what these cost. The sum
+    is what counts, with that taken off.
 
     Where there is no mark, the cells are empty: a 0 is a mark. It begins with the byte
     order mark by which Excel knows UTF-8 (Python reads it as "utf-8-sig").
@@ -327,10 +368,12 @@ def marks_csv(records: Sequence[Record]) -> str:
     writer = csv.writer(file)
     names = [guarded(name.removeprefix("test_")) for name in grade_ids]
     ends = ["points", "max_points", "reason", "automatic", "comments"]
+    ends += ["due", "handed_in", "late", "penalty"]
     writer.writerow(["student", "name", "email", "state", *names, *ends])
     for record in sorted(records, key=lambda record: record.student):
         marked = record.has_mark
-        points = {c.grade_id: number(c.points) for c in record.cells if marked}
+        given = [c for c in record.cells if marked and c.state != "waiting"]
+        points = {c.grade_id: number(c.points) for c in given}
         writer.writerow(
             [
                 guarded(record.student),
@@ -338,11 +381,15 @@ def marks_csv(records: Sequence[Record]) -> str:
                 guarded(record.email),
                 guarded(record.state),
                 *(points.get(grade_id, "") for grade_id in grade_ids),
-                number(record.points) if marked else "",
+                number(record.score) if marked else "",
                 number(record.max_points) if record.cells else "",
                 guarded(record.reason),
                 "" if record.automatic is None else number(record.automatic),
                 guarded("; ".join(f"{name}: {text}" for name, text in record.comments)),
+                guarded(record.due),
+                guarded(record.handed_in),
+                "marked late" if record.marked_late else number(record.late),
+                number(record.penalty) if marked else "",
             ]
         )
     return "\ufeff" + file.getvalue()

@@ -78,7 +78,7 @@ def _axes(height: float, most: int, n: int = 1) -> tuple[Figure, list[Axes]]:
 
 def marks(records: Sequence[Record]) -> Markup | None:
     """How many students have which share of the points."""
-    shares = [100 * r.points / r.max_points for r in records if r.max_points]
+    shares = [100 * r.score / r.max_points for r in records if r.max_points]
     if not shares:
         return None
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "marks"}):

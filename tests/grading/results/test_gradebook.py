@@ -17,13 +17,14 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbgrader import utils
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.plugins import CsvExportPlugin
 from sqlalchemy.exc import SAWarning
 from traitlets.config import PyFileConfigLoader
 
 from lmlib.grading import assignment
+from lmlib.grading.results import deadlines
 from lmlib.grading.results.gradebook import (
     GradebookError,
     GradebookLocked,
@@ -300,6 +301,87 @@ def test_late_and_manual_submissions_come_out_as_in_nbgrader(course):
     assert utils.parse_utc(timestamp) == contents(twin)["s01"]["timestamp"]
 
 
+PLUGIN = """
+from nbgrader.plugins import LateSubmissionPlugin
+
+class ADay(LateSubmissionPlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return 0.2 * score * total_seconds_late / 86400
+
+c = get_config()
+c.AssignLatePenalties.plugin_class = ADay
+c.NbGraderAPI.timezone = "Asia/Shanghai"
+"""
+
+
+def test_extensions_and_the_courses_own_plugin_count_as_in_nbgrader(course):
+    (course / "nbgrader_config.py").write_text(PLUGIN)
+    deadlines.set_due(course, NAME, deadlines.moment("2026-01-01T08:00+08:00"))
+    (course / "extensions.csv").write_text(
+        "student,assignment,due\n"
+        f"s02,{NAME},2026-01-02T00:00Z\n"
+        f"s03,{NAME},2025-01-02T00:00Z\n"
+        "s01,another,2026-02-01T00:00Z\n"
+    )
+    notebook = nbformat.read(course / "release" / NAME / f"{NAME}.ipynb", 4)
+    notebook.cells[0].source = "x = 2"
+    notebook.cells[3].source = "I think so."
+    students = ("s01", "s02", "s03")
+    for student in students:
+        folder = course / "submitted" / student / NAME
+        folder.mkdir(parents=True)
+        (folder / "timestamp.txt").write_text("2026-01-02 12:00:00 UTC\n")
+        nbformat.write(notebook, folder / f"{NAME}.ipynb")
+    twin = shutil.copytree(course, course.with_name("twin"))
+    nbgrader("autograde", twin, NAME, "*")
+    found: list[Record] = []
+    options = {
+        "config": assignment.nbgrader_config(course),
+        "extensions": deadlines.read_extensions(course),
+    }
+    records = [replace(small(), student=student) for student in students]
+    assert write_records(course, records, sent=found.append, **options) == []
+    assert contents(course) == contents(twin)
+    # A day and a half late, half a day, and an extension that ends too soon is none.
+    assert [record.penalty for record in found] == pytest.approx([1.5, 0.5, 1.5])
+    assert [record.late / 3600 for record in found] == [36, 12, 36]
+    assert [record.score for record in found] == pytest.approx([3.5, 4.5, 3.5])
+    assert found[1].due == "2026-01-02T08:00:00+08:00"
+    assert found[1].handed_in == "2026-01-02T20:00:00+08:00"
+    rows = {row["student_id"]: float(row["score"]) for row in exported(course)}
+    assert rows == pytest.approx({r.student: r.score for r in found})
+    # It survives, and an extension that nbgrader itself has granted does so, too.
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.grant_extension(NAME, "s01", days=2)
+    assert write_records(course, records, sent=found.append, **options) == []
+    assert [record.penalty for record in found[3:]] == pytest.approx([0, 0.5, 1.5])
+
+
+def test_no_due_date_is_never_late_and_a_plugin_that_fails_is_told(course):
+    (course / "nbgrader_config.py").write_text(PLUGIN.replace("0.2", "(1 / 0)"))
+    config = assignment.nbgrader_config(course)
+    late = small(handed_in="2026-01-02T12:00:00+00:00")
+    found: list[Record] = []
+    assert write_records(course, [late], config=config, sent=found.append) == []
+    # nbgrader itself fails on an extension of nothing.
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.grant_extension(NAME, "s01", days=1)
+    assert write_records(course, [late], config=config, sent=found.append) == []
+    assert [(record.due, record.late, record.penalty) for record in found] == [
+        ("", 0, 0)
+    ] * 2
+    deadlines.set_due(course, NAME, deadlines.moment("2026-01-01T00:00Z"))
+    before = contents(course)
+    other = replace(late, student="s02")
+    (problem,) = write_records(course, [other], config=config)
+    assert "s02: nbgrader_config.py's plugin for late submissions failed" in problem
+    assert "ZeroDivisionError" in problem
+    assert contents(course)["s01"] == before["s01"]
+    (course / "nbgrader_config.py").write_text("import no_such_module")
+    with pytest.raises(ValueError, match="cannot be used: ModuleNotFoundError"):
+        assignment.nbgrader_config(course)
+
+
 def test_writing_twice_changes_nothing(course):
     write_records(course, [small()])
     by_hand(course, "essay", manual_score=4.0)
@@ -334,7 +416,16 @@ def test_regrading_replaces_automatic_scores_and_keeps_a_persons(course):
 def test_what_is_sent_out_is_what_the_gradebook_has(course):
     found: list[Record] = []
     write_records(course, [small(score=(3, 0))], sent=found.append)
-    assert found == [small(score=(3, 0))]  # nobody has looked at it
+    assert replace(found[0], cells=found[0].cells[:2], needs_person=()) == small(
+        score=(3, 0)
+    )  # nobody has looked at it
+    assert {cell.grade_id: cell.state for cell in found[0].cells[2:]} == {
+        "essay": "waiting", "task": "waiting",
+    }  # fmt: skip
+    assert found[0].needs_person == (
+        "essay waits for your points.", "task waits for your points.",
+    )  # fmt: skip
+    assert (found[0].points, found[0].max_points) == (3, 3 + 2 + 5 + 1)
     by_hand(course, "test_more", manual_score=1.5)
     by_hand(course, "essay", manual_score=4.0)
     by_hand(course, "test_answer", extra_credit=0.5)
@@ -344,10 +435,13 @@ def test_what_is_sent_out_is_what_the_gradebook_has(course):
     kept = found[1]
     assert {cell.grade_id: (cell.points, cell.automatic) for cell in kept.cells} == {
         "test_answer": (3.5, 3), "test_more": (1.5, 0), "essay": (4, 0),
+        "task": (0, None),
     }  # fmt: skip
+    assert kept.needs_person == ()
+    assert {cell.grade_id: cell.state for cell in kept.cells}["essay"] == "by hand"
     assert kept.comments == (("essay", "A good start."),)
     assert kept.points == contents(course)["s01"]["notebook"]["score"]
-    assert (kept.automatic, kept.max_points) == (3, 3 + 2 + 5)
+    assert (kept.automatic, kept.max_points) == (3, 3 + 2 + 5 + 1)
     write_records(course, [small("malformed", cells=(), answers=())], sent=found.append)
     assert found[2].has_mark
     assert found[2].points == contents(course)["s01"]["notebook"]["score"]
@@ -407,6 +501,8 @@ def test_timed_out_and_crashed_cells_are_zero_and_marked_for_the_person(course):
     assert grades(course)["test_answer"] == (0, None, True)
     assert grades(course)["test_more"] == (2, None, False)
     write_records(course, [replace(record, needs_person=())])
+    assert grades(course)["test_answer"] == (0, None, True)  # as on the class's page
+    write_records(course, [replace(record, state="failed tests", needs_person=())])
     assert grades(course)["test_answer"] == (0, None, False)
     assert "Looks like a loop" not in autograded(course).read_text()
     (error,) = [
@@ -488,6 +584,23 @@ def test_database_that_stays_locked_is_an_error_and_loses_nothing(course):
     assert autograded(course).read_bytes() == notebook
     write_records(course, [small()])
     assert grades(course)["test_answer"] == (3, None, False)
+
+
+def test_full_disk_is_told_in_a_line_and_loses_nothing(course, monkeypatch):
+    real = Gradebook.update_or_create_submission
+
+    def full(self, name, student, **kept):
+        if student == "s02":  # as nbgrader passes on what SQLite says
+            raise InvalidEntry("(sqlite3.OperationalError) database or disk is full")
+        return real(self, name, student, **kept)
+
+    monkeypatch.setattr(Gradebook, "update_or_create_submission", full)
+    records = [replace(small(), student=f"s0{i}") for i in (1, 2, 3)]
+    with pytest.raises(GradebookError, match=r"no room .* 1 submissions are written"):
+        write_records(course, records)
+    monkeypatch.undo()
+    assert write_records(course, records) == []
+    assert set(contents(course)) == {"s01", "s02", "s03"}
 
 
 def test_hostile_text_reaches_the_notebook_as_text(course):

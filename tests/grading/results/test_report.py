@@ -188,6 +188,11 @@ def hostile(text: str) -> Record:
         comments=((text, text), ("split_heads", text)),
         name=text,
         email=text,
+        handed_in=text,
+        marked_late=True,
+        due=text,
+        late=1.0,
+        penalty=1.0,
     )
     assert all(getattr(record, f.name) for f in fields(record) if f.name != "seconds")
     return record
