@@ -508,4 +508,24 @@ CASES = [
             "binary_cross_entropy": "import torch.nn.functional as FF\nsoftplus = FF.softplus\ndef binary_cross_entropy(logits, targets): return (softplus(logits) - targets * logits).mean()"
         },
     ),
+    # -- What cannot be had here, and is told ---------------------------------------------
+    summed(
+        "Out by its number",
+        "weighted_sum = Out[7]",
+        lost=2,
+        says="weighted_sum stopped with KeyError in line 1 of the cell: 7",
+    ),
+    summed("cuda", "RIGHT\nbig = torch.ones(2).to('cuda')", says="CUDA"),
+    summed(
+        "processes",
+        "RIGHT\nimport multiprocessing\npool = multiprocessing.Pool(2)",
+        says="FileNotFoundError",
+    ),
+    summed("input", "RIGHT\ninput('n?')", says="EOFError"),
+    summed(
+        "answer in a %%timeit cell",
+        "%%timeit -n1 -r1\nRIGHT",
+        lost=2,
+        says="name 'weighted_sum' is not defined",
+    ),
 ]
