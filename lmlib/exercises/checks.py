@@ -248,8 +248,8 @@ def _forbidden(exercise: Exercise, answer: Any) -> str:
         return ""
     far = type(answer)
     is_far = hasattr(far, "_lmlib_origin")
-    module = far._lmlib_origin(answer) if is_far else getattr(answer, "__module__", "")
-    if str(module).split(".")[0] in ("lmlib", "torch"):
+    module = far._lmlib_origin(answer) if is_far else module_of(answer)
+    if module.split(".")[0] in ("lmlib", "torch"):
         return str(module)
     # IPython keeps the cells that ran under this name.
     cells = far._lmlib_cells(answer) if is_far else _names_of(answer).get("In")
@@ -260,9 +260,22 @@ def _forbidden(exercise: Exercise, answer: Any) -> str:
     return found or ""
 
 
+def module_of(answer: Any) -> str:
+    """The module that a function or an object's class was written in; "" if unknown."""
+    module = getattr(_written(answer), "__module__", "")
+    return module if type(module) is str else ""
+
+
+def _written(answer: Any) -> Any:
+    """What `torch.jit.script` and `trace` made a function from, anything else as is."""
+    if isinstance(answer, torch.jit.ScriptFunction):
+        return getattr(answer, "_torchdynamo_inline", answer)
+    return answer
+
+
 def _names_of(answer: Any) -> dict[str, Any]:
     """The names that a function's code sees, of its notebook."""
-    return getattr(inspect.unwrap(answer), "__globals__", {})
+    return getattr(inspect.unwrap(_written(answer)), "__globals__", {})
 
 
 @contextlib.contextmanager

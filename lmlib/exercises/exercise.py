@@ -7,6 +7,8 @@ take each of them for a submission, which the hidden inputs have to reject.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -175,7 +177,11 @@ def error_type(function: Function, args: tuple[Any, ...]) -> str:
 
 
 def plain_number(value: Any) -> Any:
-    """A number of numpy's or torch's as Python's own; anything else as it is."""
+    """A number of numpy's or torch's as Python's own, and a fraction or a decimal;
+    anything else as it is.
+    """
+    if isinstance(value, Fraction | Decimal):
+        return float(value)
     if isinstance(value, np.generic | np.ndarray) and value.size == 1:
         return value.item()
     if type(value) is torch.Tensor and value.layout == torch.strided:

@@ -3,12 +3,15 @@
 import importlib
 import inspect
 import math
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
 from lmlib.exercises import check
-from lmlib.exercises.checks import Report, examine
+from lmlib.exercises.checks import Report, examine, module_of
 from lmlib.exercises.registry import EXERCISES, SECTIONS, find_exercise
 
 MUTANTS = [(e, m) for e in EXERCISES.values() for m in e.misconceptions]
@@ -236,6 +239,33 @@ def test_lmlib_and_torch_are_not_answers(capsys):
     points, text = check_output(capsys, merge_heads, "3.1/merge_heads")
     assert points == 0
     assert "write" in text
+
+
+def weighted_sum(weights, value):
+    return weights @ value
+
+
+@pytest.mark.parametrize("make", [torch.jit.script, torch.compile])
+def test_what_torch_makes_of_ones_own_function_is_ones_own(make):
+    assert module_of(make(weighted_sum)) == __name__
+
+
+def test_what_torch_makes_of_a_function_of_the_library_is_no_answer():
+    def of_the_library(x):
+        return x
+
+    of_the_library.__module__ = "lmlib.attention"
+    traced = torch.jit.trace(of_the_library, torch.ones(1))
+    assert module_of(traced) == "lmlib.attention"
+    assert module_of(torch.nn.functional.softmax) == "torch.nn.functional"
+
+
+@pytest.mark.parametrize(
+    "number", [Fraction(64), Decimal(64), np.int64(64), torch.tensor([64.0])]
+)
+def test_a_right_number_of_another_type_is_right(capsys, number):
+    answers = {"scaled": "A", "ceiling": 6, "variance": number, "half": 28}
+    assert check_output(capsys, answers, "3.1/read_the_plot")[0] == 4
 
 
 def test_tensor_subclass_does_not_pass_for_a_tensor(capsys):

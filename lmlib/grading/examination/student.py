@@ -10,23 +10,32 @@ own, which arrives with the request; it ends when the examiner hangs up there), 
 `item`, `gradient` and `references`.
 """
 
-import ast
+import atexit
 import contextlib
-import linecache
+import importlib
+import io
 import os
-import re
 import select
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 import types
-from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.page import as_hook, display_page
+from matplotlib_inline.config import InlineBackend
+from traitlets.config import Config
 
-from lmlib.exercises.checks import references_among
+from lmlib.exercises.checks import module_of, references_among
 from lmlib.exercises.exercise import built_in_type
 from lmlib.exercises.registry import find_exercise
 from lmlib.grading.examination import wire
@@ -47,15 +56,65 @@ MAX_KEPT = 100_000
 # -- Cells ----------------------------------------------------------------------------
 
 
+class Shell(InteractiveShell):
+    """IPython, of which Jupyter's kernel is a subclass too, with nobody watching.
+
+    `error` is the first that a cell raised or had shown: `%%time` and `%run` show the
+    errors of what they run and go on.
+    """
+
+    error: BaseException | None = None
+
+    def __init__(self, **options: Any) -> None:
+        config = Config(HistoryManager={"enabled": False})
+        super().__init__(config=config, **options)  # type: ignore[no-untyped-call]
+        # What a page would show beside the text is not drawn.
+        self.display_formatter = DisplayFormatter(active_types=["text/plain"])
+        # As Jupyter's kernel has them.
+        self.set_hook("show_in_pager", as_hook(display_page), 90)  # type: ignore[no-untyped-call]
+        self.configurables.append(InlineBackend.instance(parent=self))  # type: ignore[arg-type]
+
+    #: Without a terminal, which the sandbox lacks.
+    system = InteractiveShell.system_raw
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """There is no screen."""
+
+    def enable_matplotlib(self, gui: Any = None) -> Any:
+        """Nobody looks: one backend, which is always there, will do."""
+        return super().enable_matplotlib("inline")  # type: ignore[no-untyped-call]
+
+    def run(self, source: str) -> None:
+        self.error = None
+        self.run_cell(source, store_history=True)  # type: ignore[no-untyped-call]
+
+    def showtraceback(self, exc_tuple: Any = None, *_: Any, **__: Any) -> None:
+        self.error = self.error or (exc_tuple or sys.exc_info())[1]
+
+    def showsyntaxerror(self, *_: Any, **__: Any) -> None:
+        self.showtraceback()
+
+
+def warm_up() -> None:
+    """Run a cell, once, for the sake of all that IPython loads when it is wanted."""
+    main = sys.modules["__main__"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        shell = Shell(user_module=types.ModuleType("__main__"), ipython_dir=folder)
+        shell.run("%%time\n1")
+    atexit.unregister(shell.atexit_operations)
+    sys.modules["__main__"] = main
+
+
 class Notebook:
     """The names that a student's cells define, and the running of cells."""
 
     def __init__(self) -> None:
-        module = types.ModuleType("__main__")
-        sys.modules["__main__"] = module
-        self.names = module.__dict__
-        self.names["get_ipython"] = _shell
-        self.names["display"] = lambda *values, **options: print(*values)
+        self.shell = Shell.instance(user_module=types.ModuleType("__main__"))
+        self.names: dict[str, Any] = self.shell.user_ns
+        sys.path.insert(0, "")  # as in Jupyter: what a cell writes can be imported
 
     def run(self, source: str, name: str, seconds: float) -> tuple[str, ...]:
         """Run a cell; () or what went wrong: the error's type, message and place."""
@@ -63,38 +122,16 @@ class Notebook:
         def too_long(signum: int, frame: Any) -> None:
             raise TimeoutError(f"this cell ran for more than {seconds:g} seconds")
 
-        file = f"<{name}>"
-        linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+        importlib.invalidate_caches()  # a module may have been written a moment ago
         signal.signal(signal.SIGALRM, too_long)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
-            exec(compile(_parse(source, file), file, "exec"), self.names)
+            self.shell.run(source)
         except BaseException as error:  # also SystemExit and KeyboardInterrupt
             return _parts(error)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        return ()
-
-
-def _parse(source: str, file: str) -> ast.Module:
-    """A cell as Python; it may hold IPython's magics and prompts.
-
-    Most cells are Python as they are, and IPython is asked about the others alone: it
-    takes longer than most cells do.
-    """
-    if not re.search(r"^In \[\d+\]:", source, re.MULTILINE):  # would be an annotation
-        with contextlib.suppress(SyntaxError):
-            return ast.parse(source, file)
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    return ast.parse(TransformerManager().transform_cell(source), file)
-
-
-def _shell() -> Any:
-    """`get_ipython()`, made when a cell uses a magic, for it is slow to make."""
-    from IPython.core.interactiveshell import InteractiveShell
-
-    return InteractiveShell.instance()
+        return () if self.shell.error is None else _parts(self.shell.error)
 
 
 def _parts(error: BaseException) -> tuple[str, str, str]:
@@ -130,14 +167,17 @@ class Server:
         self.numbers[id(value)] = len(self.kept) - 1
         return len(self.kept) - 1
 
-    def stand_in(self, value: Any) -> Handle | RemoteTensor:
-        """What crosses in place of `value`, which stays here."""
+    def stand_in(self, value: Any) -> Any:
+        """What crosses in place of `value`, which stays here unless it is plain data
+        of another type: a Counter is a dict, a named tuple a tuple.
+        """
+        for kind, plain in _PLAIN.items():
+            if issubclass(type(value), kind):
+                return plain(value)
         if type(value) in (torch.Tensor, torch.nn.Parameter) and value.requires_grad:
             leaves = () if value.is_leaf else tuple(self._leaves(value))
             return RemoteTensor(self.keep(value), value.detach(), leaves)
-        origin = getattr(value, "__module__", None)
-        kind = type(value).__name__
-        return Handle(self.keep(value), kind, origin if type(origin) is str else "")
+        return Handle(self.keep(value), type(value).__name__, module_of(value))
 
     def _leaves(self, tensor: torch.Tensor) -> list[int]:
         """Numbers of the tensors at the far end of `tensor`'s graph."""
@@ -176,10 +216,7 @@ class Server:
             return self.encode(("error", *_parts(error), base))
 
     def do_get(self, name: str) -> tuple[Any, ...]:
-        value = self.names[name]
-        if type(value) in (OrderedDict, defaultdict):
-            value = dict(value)
-        return (value,)
+        return (self.names[name],)
 
     def do_references(self, exercises: list[str]) -> tuple[Any, ...]:
         """Put right functions in the place of the student's own; [] takes them out."""
@@ -240,6 +277,20 @@ def _snapshot(value: Any) -> Any:
             return value.dtype, value.shape, raw(value)
         return Encoder().encode(value)
     return None
+
+
+#: How subclasses of these become plain data; their own methods are not asked.
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    dict: lambda value: dict(dict.items(value)),
+    list: lambda value: list(list.__iter__(value)),
+    tuple: lambda value: tuple(tuple.__iter__(value)),
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+    np.longdouble: float,
+    Fraction: float,
+    Decimal: float,
+}
 
 
 def serve(connection: socket.socket, names: dict[str, Any]) -> None:
@@ -304,6 +355,14 @@ def _is_left(pid: int) -> bool:
         return False
 
 
+def _put_settings_back() -> None:
+    """Torch as it comes, which is how the tests know it, whatever a cell has set."""
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_float32_matmul_precision("highest")
+    torch.set_grad_enabled(True)
+
+
 class Copy:
     """A fork of this process that answers on `file`, until the examiner hangs up."""
 
@@ -313,6 +372,7 @@ class Copy:
             code = 1
             try:
                 control.close()
+                _put_settings_back()
                 with socket.socket(fileno=file) as connection:
                     serve(connection, notebook.names)
                 code = 0

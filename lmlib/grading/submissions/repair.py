@@ -20,6 +20,7 @@ from lmlib.grading.submissions.notebooks import MAX_TEXT, Cell, Malformed, liste
 _DEFINITION = re.compile(
     r"^(?:(?:async +)?def|class) +(\w+)|^(\w+) *(?::[^=\n]+)?=(?!=)", re.MULTILINE
 )
+_RUNS_THE_REST = re.compile(r"\s*%%(?:time|capture|prun)\b.*\n")
 
 _BEGINS_INSIDE = re.compile(r"(?:[ \t]*\n)*(?:[ \t]+\S|[)\]}])")
 _ENDS_INSIDE = re.compile(r"[ \t]|.*[:,(\[{\\]$")
@@ -79,9 +80,21 @@ def last_line(text: str) -> str:
     return text.rstrip().rpartition("\n")[2]
 
 
+def run_code(text: str) -> str:
+    """What of a cell runs among the notebook's names.
+
+    All but a first line such as `%%time`; nothing where that line is `%%writefile` or
+    another magic that does something else with the rest.
+    """
+    while begins := _RUNS_THE_REST.match(text):
+        text = text[begins.end() :]
+    return "" if text.lstrip().startswith("%%") else text
+
+
 def defined(text: str) -> set[str]:
     """Names that are defined at the top level; the text need not be valid Python."""
-    return {function or name for function, name in _DEFINITION.findall(text)}
+    found = _DEFINITION.findall(run_code(text))
+    return {function or name for function, name in found}
 
 
 def mend(cells: list[Cell], assignment: Assignment) -> tuple[NotebookNode, list[str]]:
@@ -300,7 +313,8 @@ class _Mending:
                     and part.defines & names[i]
                     and texts[i] not in (released, part.released)
                 ):
-                    moved[name] = f"{own}\n\n{source}" if written else source
+                    kept = written and run_code(own)
+                    moved[name] = f"{own}\n\n{run_code(source)}" if kept else source
                     break
         self.text |= moved
         self._say(

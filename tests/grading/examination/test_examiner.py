@@ -1,12 +1,14 @@
 """Ordinary test cells work across two processes, modules and gradients included."""
 
 import copy
+import sys
 
 import nbformat
 import pytest
 
 from lmlib.grading.examination import examiner
 from lmlib.grading.examination.forkserver import Forkserver
+from lmlib.grading.examination.student import warm_up
 from lmlib.grading.submissions.intake import Submission
 
 LIMITS = examiner.Limits(cell=2.0, test=2.0, notebook=30.0)
@@ -208,6 +210,33 @@ def test_magics_and_later_definitions(forkserver):
         ["%matplotlib inline\nf = 1", "def f(): return g()", "def g(): return 7"],
         "assert f() == 7",
     )
+
+
+@pytest.mark.parametrize(
+    ("student", "told"),
+    [
+        ("%%time\nf = 7\n1 / 0", "ZeroDivisionError"),
+        ("f = 7\n%run nowhere.py", "File `'nowhere.py'` not found"),
+        ("get_ipython().run_cell('1 / 0')\nf = 7", "ZeroDivisionError"),
+        ("f = 7\n%nothing", "Line magic function `%nothing` not found"),
+        ("f = 7\nOut[12]", "KeyError in line 2 of the cell: 12"),
+    ],
+)
+def test_errors_that_ipython_shows_and_goes_on_from_are_told(forkserver, student, told):
+    result = only(forkserver, student, "assert f == 7")
+    assert result.state == "passed"
+    assert told in result.output
+
+
+def test_warming_up_leaves_the_main_module_and_the_home_folder_alone(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main = sys.modules["__main__"]
+    warm_up()
+    assert sys.modules["__main__"] is main
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,28 @@ def test_answer_in_an_added_cell(hand_in):
     )
 
 
+def test_what_a_cell_writes_to_a_file_is_no_answer(hand_in):
+    written = "%%writefile mine.py\n" + ANSWERS["merge_heads"]
+    own = "from mine import merge_heads"
+    notebook = filled(ANSWERS | {"merge_heads": own})
+    at = notebook["cells"].index(cell(notebook, "merge_heads"))
+    notebook["cells"].insert(at, code(written))
+    submission = hand_in(notebook)
+    assert answers(submission)["merge_heads"] == own
+    assert added(submission) == [written]
+    assert submission.repairs == ()
+
+
+@pytest.mark.parametrize(
+    "magic", ["%%time\n", "%%time\n%%capture out\n", "\n%%prun -q\n"]
+)
+def test_answer_below_a_magic_is_put_below_what_stands_in_its_place(hand_in, magic):
+    notebook = filled(ANSWERS | {"merge_heads": "helper = 1"})
+    notebook["cells"].append(code(magic + ANSWERS["merge_heads"]))
+    found = answers(hand_in(notebook))["merge_heads"]
+    assert found == "helper = 1\n\n" + ANSWERS["merge_heads"]
+
+
 def test_all_answers_in_the_last_cell(hand_in):
     notebook = filled({})
     together = "\n\n".join(ANSWERS.values())
