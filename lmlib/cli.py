@@ -1,7 +1,8 @@
 """The command line.
 
 `lmlib check` for students, `lmlib grade` for instructors; `lmlib pretrain`, `finetune`,
-`distill`, `evaluate` and `generate` for everybody: each tells more with --help.
+`predict`, `distill`, `evaluate` and `generate` for everybody: each tells more with
+--help.
 """
 
 import argparse
@@ -12,9 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import lmlib
-from lmlib.commands import check, distill, evaluate, finetune, generate, grade, pretrain
+from lmlib.commands import (
+    check,
+    distill,
+    evaluate,
+    finetune,
+    generate,
+    grade,
+    predict,
+    pretrain,
+)
 
-COMMANDS = (check, grade, pretrain, finetune, distill, evaluate, generate)
+COMMANDS = (check, grade, pretrain, finetune, predict, distill, evaluate, generate)
 
 
 def main(arguments: list[str] | None = None, **ready: Any) -> int:
@@ -79,7 +89,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
-    return parser.parse_args(arguments)
+    given, left = parser.parse_known_args(arguments)
+    # After an option argparse takes no more of a list of texts: TEXT --json TEXT.
+    if left and "texts" in given and not any(word.startswith("-") for word in left):
+        given.texts += left
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return given
 
 
 def _version() -> str:

@@ -15,11 +15,13 @@ RoBERTa, ALBERT, GPT-2, T5). The task is
 
   packages   which package does this docstring come from? (installed documentation)
   polarity   is this sentence of a film review positive? (downloaded once)
-  a file     with an example on each line:
+  a file     with an example on each line; --kind says what they are:
                classification  {"text": "a fine film", "label": "good"}
                pairs           {"text": "…", "second": "…", "label": "follows"}
                tagging         {"text": "Ann left", "label": ["name", "other"]}
                generation      {"text": "cat", "label": "meow"}
+             or a table, .csv or .tsv, whose first line names these columns (for
+             tagging a label is names with spaces between); --columns tells others
 
 What trains is all of the model (full), the new head alone (frozen), or the head and
 thin matrices beside the attention's (lora), which are merged at the end. A validation
@@ -29,8 +31,10 @@ end. In --out you find the model, its tokenizer, its head, and the scores (lmlib
 examples:
   lmlib finetune runs/mlm+nsp --task packages --train 500 --out runs/packages
   lmlib finetune bert-base-uncased --task polarity --method lora --lr 2e-4
+  lmlib finetune runs/mlm --task reviews.csv --columns review,sentiment
 and then:
   lmlib evaluate runs/packages --task packages
+  lmlib predict runs/packages "Return the shape of an array."
 """
 
 

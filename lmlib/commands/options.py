@@ -1,6 +1,9 @@
 """What the commands that train have in common."""
 
 import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +95,39 @@ def check_counts(given: argparse.Namespace, *names: str) -> None:
     for name in names:
         if (value := getattr(given, name)) is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def check_text(name: str, text: str) -> None:
+    """Raise ValueError if an argument is no text: bytes that are not UTF-8."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{name} is no text in UTF-8: {text[:60]!r}")
+
+
+#: Features of a vector below which a second thread on a CPU waits more than it helps.
+SMALL = 256
+
+
+@contextmanager
+def threads(width: int) -> Iterator[int]:
+    """How many threads torch has in this block: one for a model of small `width`.
+
+    LMLIB_THREADS or OMP_NUM_THREADS in the environment decide, where they are set.
+    """
+    import torch
+
+    before, told = torch.get_num_threads(), os.environ.get("LMLIB_THREADS")
+    wanted = before
+    if told is not None:
+        if not (told.isdecimal() and 1 <= int(told) <= 1024):
+            raise ValueError(f"LMLIB_THREADS must be 1 to 1024, got {told!r}")
+        wanted = int(told)
+    elif width < SMALL and not os.environ.get("OMP_NUM_THREADS"):
+        wanted = 1
+    torch.set_num_threads(wanted)
+    try:
+        yield wanted
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_folder(out: Path) -> Path:
