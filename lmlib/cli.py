@@ -7,10 +7,11 @@
 
 import argparse
 import importlib.util
+import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lmlib
 from lmlib.commands import (
@@ -53,13 +54,46 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
         given.begin(given)
     try:
         return int(given.run(given))
-    except (OSError, ValueError, RuntimeError, KeyError, ArithmeticError) as error:
-        print(f"lmlib: {as_typed(str(error), given)}", file=sys.stderr)
+    except BrokenPipeError:  # such as of `| head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except MISTAKES as error:
+        print(f"lmlib: {as_typed(told(error), given)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         again = ": --resume goes on" if "resume" in given else ""
         print(f"\nlmlib: interrupted{again}", file=sys.stderr)
         return 130
+    except Exception as error:
+        if os.environ.get("LMLIB_TRACEBACK"):
+            raise
+        print(
+            f"lmlib: a mistake of lmlib's own, {type(error).__name__}: {told(error)} "
+            "(with LMLIB_TRACEBACK=1 in the environment it says where)",
+            file=sys.stderr,
+        )
+        return 2
+
+
+#: What the library raises of arguments and files; all else is a mistake in it.
+MISTAKES = (
+    *(OSError, ValueError, RuntimeError, KeyError, ArithmeticError),
+    *(MemoryError, ImportError),
+)
+
+
+def told(error: Exception) -> str:
+    """What went wrong, in a line; in more where the library says what to do."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    memory = isinstance(error, MemoryError) or "can't allocate memory" in text
+    if memory or "out of memory" in text:
+        return (
+            "there is not enough memory for that; a smaller model or batch needs less"
+        )
+    text = text.partition("\nException raised from")[0]  # where in torch's own code
+    return text.strip() or type(error).__name__
 
 
 #: What the library calls by another name than the command line does.
@@ -78,9 +112,16 @@ def as_typed(error: str, given: argparse.Namespace) -> str:
     return f"--{option}{must}{rest}" if must and option in given else error
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose errors are a line, without all of its options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The arguments of a command, with the functions that run it."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lmlib",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

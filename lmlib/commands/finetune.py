@@ -50,8 +50,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--method", choices=["full", "frozen", "lora"], default="full", help="see above"
     )
-    parser.add_argument("--rank", type=int, default=8, help="of LoRA's matrices")
-    parser.add_argument("--length", type=int, default=128, help="tokens, at most")
+    parser.add_argument(
+        "--rank", type=options.whole, default=8, help="of LoRA's matrices"
+    )
+    parser.add_argument(
+        "--length", type=options.whole, default=128, help="tokens, at most"
+    )
     options.add_training(parser, steps=300, lr=3e-4, batch=32, every=50)
     parser.set_defaults(run=run)
 
@@ -63,13 +67,22 @@ def run(given: argparse.Namespace) -> int:
 
     settings = options.settings_of(given)
     options.check_counts(given, "batch", "train", "length")
-    with parallel.processes(given.device) as device:
-        start = load(given.model)
+    options.check_out(given.out)
+    start = load(given.model)
+    with (
+        parallel.processes(given.device) as device,
+        options.threads(options.width_of(start.model)) as n_threads,
+    ):
         if not isinstance(start.model, Pretrained):
             raise ValueError(
                 f"{given.model} is fine-tuned already: take what it began as"
             )
         task = task_of(given)
+        if parallel.rank() == 0:
+            print(
+                f"{len(task.train):,} examples to learn from, {len(task.valid):,} to "
+                f"choose by; on {options.place(device, n_threads)}"
+            )
         longest = getattr(start.model.config, "longest", None)
         length = min(given.length, longest or given.length)
         tuned = finetune(

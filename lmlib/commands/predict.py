@@ -37,13 +37,13 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("model", type=Path, metavar="MODEL", help="a folder")
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="see above")
-    parser.add_argument(
-        "--file", type=Path, help="with texts; - is the standard input"
-    )
+    parser.add_argument("--file", type=Path, help="with texts; - is the standard input")
     add_columns(parser, "text, or text,second")
-    parser.add_argument("--top", type=int, help="so many classes at most, of all")
+    parser.add_argument(
+        "--top", type=options.whole, help="so many classes at most, of all"
+    )
     parser.add_argument("--json", action="store_true", help="an object for each text")
-    parser.add_argument("--batch", type=int, default=32, help="texts at once")
+    parser.add_argument("--batch", type=options.whole, default=32, help="texts at once")
     options.add_device(parser)
     parser.set_defaults(run=run)
 
@@ -58,7 +58,7 @@ def run(given: argparse.Namespace) -> int:
         options.check_text("TEXT", text)
     if given.texts and given.file:
         raise ValueError("--file must be left out where there is a TEXT")
-    kept: Any = load(given.model, lmlib.device(given.device))
+    kept = load(given.model, lmlib.device(given.device))
     task = kept.made.get("task")
     if task is None:
         raise ValueError(
@@ -68,7 +68,7 @@ def run(given: argparse.Namespace) -> int:
     if task["kind"] == "generation":
         raise ValueError(f"{given.model} answers with texts: see `lmlib generate`")
     examples = list(_examples(given, task["kind"]))
-    with options.threads(kept.model.backbone.config.d_model):
+    with options.threads(options.width_of(kept.model)):
         found = predict(
             kept.model,
             examples,

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lmlib.commands.options import whole
+
 
 def add_task(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument(
@@ -18,7 +20,7 @@ def add_task(parser: argparse.ArgumentParser, default: str | None) -> None:
     )
     add_columns(parser, "text,label, or for pairs text,second,label")
     parser.add_argument(
-        "--train", type=int, help="examples to learn from: so many, if there are"
+        "--train", type=whole, help="examples to learn from: so many, if there are"
     )
 
 

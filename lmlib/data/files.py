@@ -61,7 +61,7 @@ def read_text(path: Path) -> str:
     """The file as it is, line ends included, but for a byte-order mark.
 
     Raises:
-        ValueError: it is neither UTF-8 nor, by its mark, UTF-16; the message says where.
+        ValueError: it is neither UTF-8 nor, by its mark, UTF-16; it says where.
     """
     data = path.read_bytes()
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

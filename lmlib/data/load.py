@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmlib.data.cache import cache_folder
+from lmlib.data.cache import cache_folder, kept_if_possible
 from lmlib.data.corpus import Corpus, load_corpus_file, save_corpus
 from lmlib.data.documents import (
     Document,
@@ -87,20 +87,21 @@ def load_corpus(
     """`load_documents`, cut into sentences and tokenized.
 
     The result is kept under a digest of the texts and of the tokenizer: with other
-    texts or another tokenizer it is made anew, and so is a damaged file.
+    texts or another tokenizer it is made anew, and so is a damaged file. Where nothing
+    can be kept, that is said.
     """
     documents = load_documents(name, split, unit=unit)
     if not cache:
         return encode_documents(documents, tokenizer)
     key = f"{_FORMAT} {digest(documents)} {tokenizer.digest}"
     file = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-    path = cache_folder() / "corpora" / file
     try:
-        return load_corpus_file(path)
+        return load_corpus_file(cache_folder() / "corpora" / file)
     except (OSError, ValueError):
         corpus = encode_documents(documents, tokenizer)
-        save_corpus(corpus, path)
-        return corpus
+    with kept_if_possible():
+        save_corpus(corpus, cache_folder() / "corpora" / file)
+    return corpus
 
 
 def encode_documents(documents: Sequence[Document], tokenizer: Tokenizer) -> Corpus:

@@ -56,7 +56,9 @@ def predict(
     )
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        batch = inputs([asked[i] for i in chosen], task, tokenizer, model, length=length)
+        batch = inputs(
+            [asked[i] for i in chosen], task, tokenizer, model, length=length
+        )
         logits, words = forward(model, {k: v.to(device) for k, v in batch.items()})
         shares = logits.double().softmax(dim=-1).cpu().numpy()
         if not np.isfinite(shares).all():
@@ -66,9 +68,8 @@ def predict(
         else:
             rows = (batch["targets"] != IGNORE).nonzero()[:, 0].numpy()
             found_here = []
-            for row, i in enumerate(chosen):
-                n_words = len(asked[i].text.split())
-                own = np.full((n_words, shares.shape[1]), np.nan)
+            for row, example in enumerate(some):
+                own = np.full((len(example.text.split()), shares.shape[1]), np.nan)
                 own[words.cpu().numpy()[rows == row]] = shares[rows == row]
                 found_here.append(own)
         for i, one in zip(chosen, found_here, strict=True):

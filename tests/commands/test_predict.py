@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -124,38 +125,63 @@ def test_words_are_tagged(tuned, capsys):
     assert "1 of 2 texts had more than 24 tokens" in told.err
     (row,) = rows_of(said(capsys, model, "Ann saw", "--json").out)
     assert len(row["label"]) == len(row["probabilities"]) == 2
-    assert row["label"][0] == max(row["probabilities"][0], key=row["probabilities"][0].get)
+    assert row["label"][0] == max(
+        row["probabilities"][0], key=row["probabilities"][0].get
+    )
 
 
 def test_what_it_learned_is_what_it_says(tmp_path, capsys):
     # A table, columns with names of their own, and labels that a letter tells.
     table = tmp_path / "reviews.csv"
-    lines = [f"{'zq'[i % 2] * 8} {i},{'low high'.split()[i % 2]}" for i in range(60)]
+    moods = {"z": "low", "q": "high"}
+    lines = [f"{8 * 'zq'[i % 2]} {i},{moods['zq'[i % 2]]}" for i in range(60)]
     table.write_text("\n".join(["review,mood", *lines]))
     start = pretrained(tmp_path)
-    more = ("--columns", "review,mood", "--steps", "40", "--every", "40", "--lr", "0.01")
+    more = (
+        "--columns",
+        "review,mood",
+        "--steps",
+        "40",
+        "--every",
+        "40",
+        "--lr",
+        "0.01",
+    )
     assert tune(start, table, tmp_path / "out", *more) == 0
     found = said(capsys, tmp_path / "out", "zzzzzzzz 70", "qqqqqqqq 71", "--json").out
     assert [row["label"] for row in rows_of(found)] == ["low", "high"]
-    assert main(["evaluate", str(tmp_path / "out"), "--task", str(table), *more[:2]]) == 0
+    assert (
+        main(["evaluate", str(tmp_path / "out"), "--task", str(table), *more[:2]]) == 0
+    )
 
 
 def test_mistakes_are_told_in_a_line(tuned, tmp_path, capsys, monkeypatch):
     model = str(tuned / "classification")
-    (tmp_path / "a.csv").write_text("review\na\n")
-    (tmp_path / "a.jsonl").write_text('{"text": 3}')
-    (tmp_path / "a.txt").write_text("a\tb\nc\n")
+    table, lines, text = (str(tmp_path / f"a.{x}") for x in ("csv", "jsonl", "txt"))
+    pairs = str(tuned / "pairs")
+    Path(table).write_text("review\na\n")
+    Path(lines).write_text('{"text": 3}')
+    Path(text).write_text("a\tb\nc\n")
     for arguments, told in (
         ([str(tuned / "mlm"), "x"], "is not fine-tuned, and knows no classes"),
         ([model, "caf\udce9"], "TEXT is no text in UTF-8"),
         ([model, "x", "--file", "y"], "--file must be left out"),
         ([model, "x", "--top", "0"], "--top must be at least 1, got 0"),
         ([model, "x", "--batch", "-1"], "--batch must be at least 1, got -1"),
-        ([model, "--file", str(tmp_path / "a.csv")], 'line 1: there is no column "text"'),
-        ([model, "--file", str(tmp_path / "a.jsonl")], "line 1: expected a text, got"),
+        (
+            [model, "--file", table],
+            'line 1: there is no column "text"',
+        ),
+        ([model, "--file", lines], "line 1: expected a text, got"),
         ([model, "--columns", "a,b", "x"], "--columns must name 1 fields"),
-        ([str(tuned / "pairs"), "a", "b", "c"], "TEXT must be two for each pair, got 3"),
-        ([str(tuned / "pairs"), "--file", str(tmp_path / "a.txt")], "line 2: expected two"),
+        (
+            [pairs, "a", "b", "c"],
+            "TEXT must be two for each pair, got 3",
+        ),
+        (
+            [pairs, "--file", text],
+            "line 2: expected two",
+        ),
     ):
         capsys.readouterr()
         assert main(["predict", *arguments]) == 2
