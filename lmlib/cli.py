@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except MISTAKES as error:
-        print(f"lmlib: {as_typed(told(error), given)}", file=sys.stderr)
+        _complain(as_typed(told(error), given))
         return 2
     except KeyboardInterrupt:
         again = ": --resume goes on" if "resume" in given else ""
@@ -67,10 +67,9 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
     except Exception as error:
         if os.environ.get("LMLIB_TRACEBACK"):
             raise
-        print(
-            f"lmlib: a mistake of lmlib's own, {type(error).__name__}: {told(error)} "
-            "(with LMLIB_TRACEBACK=1 in the environment it says where)",
-            file=sys.stderr,
+        _complain(
+            f"a mistake of lmlib's own, {type(error).__name__}: {told(error)} "
+            "(with LMLIB_TRACEBACK=1 in the environment it says where)"
         )
         return 2
 
@@ -80,6 +79,12 @@ MISTAKES = (
     *(OSError, ValueError, RuntimeError, KeyError, ArithmeticError),
     *(MemoryError, ImportError),
 )
+
+
+def _complain(text: str) -> None:
+    # What was typed need not be text.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    print(f"lmlib: {text}", file=sys.stderr)
 
 
 def told(error: Exception) -> str:
@@ -109,7 +114,9 @@ def as_typed(error: str, given: argparse.Namespace) -> str:
     """What the library says of an argument, of the option that was typed."""
     name, must, rest = error.partition(" must ")
     option = OPTIONS.get(name, name)
-    return f"--{option}{must}{rest}" if must and option in given else error
+    if not must or option not in given:
+        return error
+    return f"--{option.replace('_', '-')}{must}{rest}"
 
 
 class _Parser(argparse.ArgumentParser):

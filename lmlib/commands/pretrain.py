@@ -153,6 +153,9 @@ def _tokenizer(given: argparse.Namespace, out: Path) -> Any:
     if wanted == "bytes":
         return tokenizers.ByteTokenizer()
     if wanted not in ("bpe", "wordpiece"):
-        return tokenizers.load_tokenizer(wanted)
+        try:
+            return tokenizers.load_tokenizer(wanted)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"--tokenizer {wanted}: {error}") from None
     make = tokenizers.train_bpe if wanted == "bpe" else tokenizers.train_wordpiece
     return make((d.text for d in load_documents(given.text)), given.vocab)

@@ -33,16 +33,17 @@ def read_files(
         raise ValueError(f"unit must be 'file' or 'block', got {unit!r}")
     if path.is_dir():
         found = {file for pattern in patterns for file in path.rglob(pattern)}
-        files = sorted(f for f in found if f.is_file() and not _hidden(f, path))
+        root = path
+        files = sorted(f for f in found if f.is_file() and not _hidden(f, root))
         if not files:
             raise FileNotFoundError(f"no file under {path} matches {list(patterns)}")
     elif path.is_file():
-        path, files = path.parent, [path]
+        root, files = path.parent, [path]
     else:
         raise FileNotFoundError(f"there is no file or folder {path}")
     documents = []
     for file in files:
-        name = file.relative_to(path).as_posix()
+        name = file.relative_to(root).as_posix()
         text = read_text(file)
         if unit == "file":
             documents.append(Document(text, name, "files"))

@@ -55,11 +55,11 @@ def load_documents(
         )
     documents = read_files(name, unit=unit)
     if unit == "file" and Path(name).expanduser().is_file():
-        return [_part(documents[0], split)]
+        return [_part(documents[0], split, name)]
     return select(documents, split)
 
 
-def _part(document: Document, split: Split) -> Document:
+def _part(document: Document, split: Split, name: str | Path) -> Document:
     """The split of a single document, cut where a line ends."""
     check_split(split)
     if split == "all":
@@ -70,7 +70,7 @@ def _part(document: Document, split: Split) -> Document:
     parts = {"train": text[:first], "valid": text[first:second], "test": text[second:]}
     if not (all(cuts) and all(part.strip() for part in parts.values())):
         raise ValueError(
-            f"{document.name} is too short to be cut into texts to learn from, to "
+            f"{name} is too short to be cut into texts to learn from, to "
             "choose by and to test with (90, 5 and 5 % of its lines)"
         )
     return replace(document, text=parts[split])

@@ -56,9 +56,8 @@ def predict(
     )
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        batch = inputs(
-            [asked[i] for i in chosen], task, tokenizer, model, length=length
-        )
+        some = [asked[i] for i in chosen]
+        batch = inputs(some, task, tokenizer, model, length=length)
         logits, words = forward(model, {k: v.to(device) for k, v in batch.items()})
         shares = logits.double().softmax(dim=-1).cpu().numpy()
         if not np.isfinite(shares).all():

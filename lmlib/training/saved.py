@@ -96,9 +96,19 @@ def load(
     """Read what `save` wrote, or a checkpoint from the Hugging Face hub.
 
     Raises:
-        FileNotFoundError, ValueError: as `hub.load` and `load_tokenizer`.
+        FileNotFoundError, ValueError: as `hub.load` and `load_tokenizer`; a head or
+            lmlib.json that does not fit. The message names the folder.
     """
     folder = Path(folder)
+    try:
+        return _load(folder, device)
+    except (ValueError, RecursionError) as error:  # of JSON that is nested too deeply
+        if str(folder) in str(error):
+            raise
+        raise ValueError(f"{folder}: {error}") from None
+
+
+def _load(folder: Path, device: torch.device | str | None) -> SavedModel:
     pretrained = hub.load(folder)
     model: nn.Module = pretrained
     made: dict[str, Any] = {}
