@@ -11,7 +11,7 @@ from typing import Any
 NEEDS = {"nbformat": "grade", "IPython": "grade"}
 
 _TEST = re.compile(r'^check\("([\w.]+/\w+)"', re.MULTILINE)
-_IMPORTS_CHECK = re.compile(r"^from lmlib\.exercises import .*\bcheck\b", re.MULTILINE)
+_IMPORT = "from lmlib.exercises import check"
 
 
 def add(commands: Any) -> None:
@@ -58,8 +58,12 @@ def _notebook(cells: list[Any], metadata: dict[str, Any]) -> Any:
     """A valid notebook of these cells, with what nbgrader needs to know of each."""
     import nbformat
 
+    from lmlib.grading.assignment import nbgrader_metadata
+
     v4: Any = nbformat.v4
-    made = []
+    # Where the locked cell that imports it was lost, a student's `check` would count.
+    given = nbgrader_metadata("given_check", "given", None)
+    made = [v4.new_code_cell(_IMPORT, metadata={"nbgrader": given})]
     for cell in cells:
         new = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell}.get(
             cell.kind, v4.new_raw_cell
@@ -104,7 +108,7 @@ def _recognised(cell: Any) -> dict[str, Any]:
     if test and test[1] in entries():
         entry = entries()[test[1]]
         made = nbgrader_metadata(f"test_{entry.short_name}", "test", entry.points)
-    elif name.startswith("given_") or _IMPORTS_CHECK.search(cell.source):
+    elif name.startswith("given_") or _IMPORT in cell.source:
         made = nbgrader_metadata(name or "given_imports", "given", None)
     elif name in known:
         made = nbgrader_metadata(name, "solution", None)
