@@ -119,6 +119,33 @@ def as_typed(error: str, given: argparse.Namespace) -> str:
     return f"--{option.replace('_', '-')}{must}{rest}"
 
 
+class _Completion(argparse.Action):
+    """Prints what a shell reads to complete words, and ends."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            import shtab
+        except ImportError:
+            parser.error(f"{option_string} needs shtab: pip install '.[completion]'")
+        for own in (parser, *_commands(parser).values()):
+            for action in own._actions:
+                if action.type is Path:
+                    action.complete = shtab.FILE  # type: ignore[attr-defined]
+        print(shtab.complete(parser, values))
+        parser.exit()
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (found,) = (a for a in parser._actions if isinstance(a.choices, dict))
+    return dict(found.choices)
+
+
 class _Parser(argparse.ArgumentParser):
     """One whose errors are a line, without all of its options before it."""
 
@@ -134,6 +161,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument(
+        "--completion",
+        choices=["bash", "zsh"],
+        action=_Completion,
+        help='print a script for a shell; in bash: eval "$(lmlib --completion bash)"',
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
