@@ -67,6 +67,8 @@ def run(given: argparse.Namespace) -> int:
         )
     if task["kind"] == "generation":
         raise ValueError(f"{given.model} answers with texts: see `lmlib generate`")
+    if "length" not in task:
+        raise ValueError(f"{given.model / 'lmlib.json'} lacks the length of the task")
     examples = list(_examples(given, task["kind"]))
     with options.threads(options.width_of(kept.model)):
         found = predict(

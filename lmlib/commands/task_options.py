@@ -71,6 +71,8 @@ def tuned_task(given: argparse.Namespace, folder: Path, kept: Any) -> Any:
         raise ValueError(
             f"{folder} is not fine-tuned: leave out --task, or `lmlib finetune` it"
         )
+    if "length" not in known:
+        raise ValueError(f"{folder / 'lmlib.json'} lacks the length of the task")
     task = task_of(given)
     if task.kind != known["kind"]:
         raise ValueError(

@@ -142,7 +142,7 @@ def _read_made(path: Path) -> dict[str, Any]:
             task.get("kind") in KINDS
             and isinstance(task.get("names"), list)
             and all(isinstance(name, str) for name in task["names"])
-            and isinstance(task.get("length"), int)
+            and isinstance(task.get("length", 0), int)
         )
     )
     if not good:

@@ -184,8 +184,8 @@ def columns_of(
         return usual
     if len(columns) != len(usual) or len({*columns, ""}) <= len(columns):
         raise ValueError(
-            f"columns must name {len(usual)} fields for {kind}, {', '.join(usual)}; "
-            f"got {', '.join(columns)}"
+            f"columns must be names for {', '.join(usual)} ({kind}), got "
+            f"{', '.join(columns)}"
         )
     return tuple(columns)
 

@@ -173,7 +173,7 @@ def test_mistakes_are_told_in_a_line(tuned, tmp_path, capsys, monkeypatch):
             'line 1: there is no column "text"',
         ),
         ([model, "--file", lines], "line 1: expected a text, got"),
-        ([model, "--columns", "a,b", "x"], "--columns must name 1 fields"),
+        ([model, "--columns", "a,b", "x"], "--columns must be names for text (class"),
         (
             [pairs, "a", "b", "c"],
             "TEXT must be two for each pair, got 3",

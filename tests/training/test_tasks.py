@@ -121,7 +121,7 @@ def test_examples_are_read_from_tables(tmp_path):
 
 @pytest.mark.parametrize("columns", [("text",), ("a", "b", "c"), ("a", "a"), ("", "b")])
 def test_columns_are_those_of_the_kind(tmp_path, columns):
-    with pytest.raises(ValueError, match=r"columns must name 2 fields .* text, label"):
+    with pytest.raises(ValueError, match="columns must be names for text, label"):
         read_examples(tmp_path / "none", "classification", columns)
 
 
