@@ -1,6 +1,10 @@
 """The command line routes, and says what is missing."""
 
 import importlib.util
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +81,113 @@ def test_a_device_that_is_not_there_is_told_with_those_that_are(capsys):
     said = capsys.readouterr().err
     assert said.startswith("lmlib: --device must be one that this machine has, cpu")
     assert "cpu or cpu" not in said
+
+
+# -- Completion -----------------------------------------------------------------------
+
+
+def completion(capsys, shell):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--completion", shell])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["pre"], {"predict", "pretrain"}),
+        (["pretrain", "--pat"], {"--patience"}),
+        (["pretrain", "m"], {"mlm", "mlm+nsp", "mlm+sop"}),
+        (["generate", "--tok"], {"--tokens"}),
+        (["finetune", "--method", "f"], {"full", "frozen"}),
+        (["predict", "model", "--file", "some"], {"some-file"}),
+        (["check", "some"], {"some-file"}),
+    ],
+)
+def test_bash_completes_commands_options_choices_and_files(
+    capsys, tmp_path, words, found
+):
+    (tmp_path / "some-file").touch()
+    typed = ["lmlib", *words]
+    script = (
+        f"{completion(capsys, 'bash')}\n"
+        f"COMP_WORDS=({' '.join(typed)}); COMP_CWORD={len(words)}\n"
+        "name=$(complete -p lmlib | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n"
+        f"$name lmlib {typed[-1]} {typed[-2]} 2> /dev/null\n"
+        "printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert set(done.stdout.split()) == found, done.stderr
+
+
+def test_zsh_has_a_script_too(capsys):
+    script = completion(capsys, "zsh")
+    assert script.startswith("#compdef lmlib")
+    assert all(f"    {name}:'" in script for name in ("predict", "grade"))
+    if zsh := shutil.which("zsh"):
+        subprocess.run([zsh, "-n"], input=script, text=True, check=True)
+
+
+def test_without_shtab_completion_says_what_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["--completion", "bash"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install '.[completion]'" in line
+
+
+# -- What goes wrong ------------------------------------------------------------------
+
+
+def test_a_mistake_of_our_own_is_a_line_too_and_a_traceback_on_demand(
+    capsys, monkeypatch
+):
+    monkeypatch.setattr(cli.generate, "run", lambda given: None.nothing)
+    assert cli.main(["generate", "x", "y"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lmlib: a mistake of lmlib's own, AttributeError: ")
+    monkeypatch.setenv("LMLIB_TRACEBACK", "1")
+    with pytest.raises(AttributeError):
+        cli.main(["generate", "x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("x: can't allocate memory: you tried 9 bytes"), "not enough mem"),
+        (RuntimeError("wrong\nException raised from f at x.cpp:3"), "lmlib: wrong\n"),
+        (FileNotFoundError(2, "No such file", "caf\udce9"), "caf\\udce9: No such file"),
+        (KeyError("no such name"), "lmlib: no such name\n"),
+        (FloatingPointError(), "lmlib: FloatingPointError\n"),
+    ],
+)
+def test_errors_are_told_in_words(capsys, monkeypatch, error, told):
+    def run(given):
+        raise error
+
+    monkeypatch.setattr(cli.generate, "run", run)
+    assert cli.main(["generate", "x", "y"]) == 2
+    (line,) = capsys.readouterr().err.splitlines(keepends=True)
+    assert told in line
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    program = (
+        "from lmlib import cli; import sys\n"
+        "write = lambda given: [print('x' * 999) for _ in range(9999)] and 0\n"
+        "cli.generate.run = write\n"
+        "sys.exit(cli.main(['generate', 'x', 'y']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(lmlib.__file__).parents[1])},
+    ) as running:
+        running.stdout.read(10)
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141

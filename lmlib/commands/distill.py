@@ -32,12 +32,18 @@ def add(commands: Any) -> None:
         commands, "distill", "a smaller model learns from a larger one", TEXT
     )
     parser.add_argument("teacher", type=Path, metavar="TEACHER", help="a folder")
-    parser.add_argument("--layers", type=int, help="of the student (default: half)")
+    parser.add_argument(
+        "--layers", type=options.whole, help="of the student (default: half)"
+    )
     parser.add_argument("--text", default="installed", help="for a pre-trained teacher")
     add_task(parser, None)
     parser.add_argument("--out", type=Path, default=Path("runs/student"), help="where")
-    parser.add_argument("--temperature", type=float, default=2.0, help="of the softmax")
-    parser.add_argument("--length", type=int, default=128, help="tokens of a --text")
+    parser.add_argument(
+        "--temperature", type=options.real, default=2.0, help="of the softmax"
+    )
+    parser.add_argument(
+        "--length", type=options.whole, default=128, help="tokens of a --text"
+    )
     for part, weight, about in (
         ("labels", 1.0, "of the loss with the labels"),
         ("soft", 1.0, "of the divergence from the teacher's probabilities"),
@@ -45,7 +51,7 @@ def add(commands: Any) -> None:
         ("hidden", 0.0, "of the distance of hidden vectors, layer by layer"),
         ("attention", 0.0, "of the divergence of attention maps, layer by layer"),
     ):
-        parser.add_argument(f"--{part}", type=float, default=weight, help=about)
+        parser.add_argument(f"--{part}", type=options.real, default=weight, help=about)
     options.add_training(parser, steps=300, lr=5e-4, batch=16, every=50)
     parser.set_defaults(run=run)
 
@@ -64,8 +70,12 @@ def run(given: argparse.Namespace) -> int:
             raise ValueError(
                 f"--{part} must not be negative, got {getattr(given, part)}"
             )
-    with parallel.processes(given.device) as device:
-        kept = load(given.teacher)
+    options.check_out(given.out)
+    kept = load(given.teacher)
+    with (
+        parallel.processes(given.device) as device,
+        options.threads(options.width_of(kept.model)) as n_threads,
+    ):
         teacher: Any = kept.model
         if kept.family == "t5":
             raise ValueError("a T5 cannot be distilled: give an encoder or a decoder")
@@ -75,6 +85,9 @@ def run(given: argparse.Namespace) -> int:
         student = student_of(teacher, layers)
         lesson = _task if "task" in kept.made else _text
         objective, settings, validate, about = lesson(given, kept, student)
+        if parallel.rank() == 0:
+            where = options.place(device, n_threads)
+            print(f"{n_student} layers learn from {n_teacher}; on {where}")
         done = train(
             student,
             objective,

@@ -44,16 +44,23 @@ def add(commands: Any) -> None:
     )
     add_task(parser, None)
     parser.add_argument(
-        "--length", type=int, default=128, help="tokens of a sequence, at most"
+        "--length",
+        type=options.whole,
+        default=128,
+        help="tokens of a sequence, at most",
     )
     parser.add_argument(
         "--stride",
-        type=int,
+        type=options.whole,
         help="of a decoder's windows; shorter than --length it gives each token more "
         "context, and takes more time",
     )
-    parser.add_argument("--batch", type=int, default=32, help="sequences at once")
-    parser.add_argument("--seed", type=int, default=0, help="of masks, pairs, splits")
+    parser.add_argument(
+        "--batch", type=options.whole, default=32, help="sequences at once"
+    )
+    parser.add_argument(
+        "--seed", type=options.whole, default=0, help="of masks, pairs, splits"
+    )
     options.add_device(parser)
     parser.set_defaults(run=run)
 
@@ -63,10 +70,12 @@ def run(given: argparse.Namespace) -> int:
     from lmlib.training.pretrain import WithHeads
     from lmlib.training.saved import load
 
+    options.check_counts(given, "batch", "length", "stride", "train")
+    options.check_seed(given)
     kept = load(given.model, lmlib.device(given.device))
-    if isinstance(kept.model, WithHeads) or given.task is not None:
-        return _task(given, kept)
-    return _text(given, kept)
+    tuned = isinstance(kept.model, WithHeads) or given.task is not None
+    with options.threads(options.width_of(kept.model)):
+        return _task(given, kept) if tuned else _text(given, kept)
 
 
 def _task(given: argparse.Namespace, kept: Any) -> int:

@@ -15,11 +15,13 @@ RoBERTa, ALBERT, GPT-2, T5). The task is
 
   packages   which package does this docstring come from? (installed documentation)
   polarity   is this sentence of a film review positive? (downloaded once)
-  a file     with an example on each line:
+  a file     with an example on each line; --kind says what they are:
                classification  {"text": "a fine film", "label": "good"}
                pairs           {"text": "…", "second": "…", "label": "follows"}
                tagging         {"text": "Ann left", "label": ["name", "other"]}
                generation      {"text": "cat", "label": "meow"}
+             or a table, .csv or .tsv, whose first line names these columns (for
+             tagging a label is names with spaces between); --columns tells others
 
 What trains is all of the model (full), the new head alone (frozen), or the head and
 thin matrices beside the attention's (lora), which are merged at the end. A validation
@@ -29,8 +31,10 @@ end. In --out you find the model, its tokenizer, its head, and the scores (lmlib
 examples:
   lmlib finetune runs/mlm+nsp --task packages --train 500 --out runs/packages
   lmlib finetune bert-base-uncased --task polarity --method lora --lr 2e-4
+  lmlib finetune runs/mlm --task reviews.csv --columns review,sentiment
 and then:
   lmlib evaluate runs/packages --task packages
+  lmlib predict runs/packages "Return the shape of an array."
 """
 
 
@@ -46,8 +50,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--method", choices=["full", "frozen", "lora"], default="full", help="see above"
     )
-    parser.add_argument("--rank", type=int, default=8, help="of LoRA's matrices")
-    parser.add_argument("--length", type=int, default=128, help="tokens, at most")
+    parser.add_argument(
+        "--rank", type=options.whole, default=8, help="of LoRA's matrices"
+    )
+    parser.add_argument(
+        "--length", type=options.whole, default=128, help="tokens, at most"
+    )
     options.add_training(parser, steps=300, lr=3e-4, batch=32, every=50)
     parser.set_defaults(run=run)
 
@@ -59,13 +67,22 @@ def run(given: argparse.Namespace) -> int:
 
     settings = options.settings_of(given)
     options.check_counts(given, "batch", "train", "length")
-    with parallel.processes(given.device) as device:
-        start = load(given.model)
+    options.check_out(given.out)
+    start = load(given.model)
+    with (
+        parallel.processes(given.device) as device,
+        options.threads(options.width_of(start.model)) as n_threads,
+    ):
         if not isinstance(start.model, Pretrained):
             raise ValueError(
                 f"{given.model} is fine-tuned already: take what it began as"
             )
         task = task_of(given)
+        if parallel.rank() == 0:
+            print(
+                f"{len(task.train):,} examples to learn from, {len(task.valid):,} to "
+                f"choose by; on {options.place(device, n_threads)}"
+            )
         longest = getattr(start.model.config, "longest", None)
         length = min(given.length, longest or given.length)
         tuned = finetune(

@@ -24,31 +24,39 @@ def add(commands: Any) -> None:
     parser = options.add_parser(commands, "generate", "a model writes", TEXT)
     parser.add_argument("model", type=Path, metavar="MODEL", help="a folder")
     parser.add_argument("prompt", metavar="PROMPT", help="the text to be continued")
-    parser.add_argument("--tokens", type=int, default=64, help="to write, at most")
-    parser.add_argument("--temperature", type=float, help="see above")
-    parser.add_argument("--top-k", type=int, help="see above")
-    parser.add_argument("--top-p", type=float, help="see above")
-    parser.add_argument("--number", type=int, default=1, help="of texts")
-    parser.add_argument("--seed", type=int, default=0, help="of the dice")
+    parser.add_argument(
+        "--tokens", type=options.whole, default=64, help="to write, at most"
+    )
+    parser.add_argument("--temperature", type=options.real, help="see above")
+    parser.add_argument("--top-k", type=options.whole, help="see above")
+    parser.add_argument("--top-p", type=options.real, help="see above")
+    parser.add_argument("--number", type=options.whole, default=1, help="of texts")
+    parser.add_argument("--seed", type=options.whole, default=0, help="of the dice")
     options.add_device(parser)
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
+    import lmlib
+    from lmlib.training.saved import load
+
+    options.check_counts(given, "tokens", "number")
+    options.check_text("PROMPT", given.prompt)
+    options.check_seed(given)
+    device = lmlib.device(given.device)
+    kept = load(given.model, device)
+    with options.threads(options.width_of(kept.model)):
+        return _write(given, kept, device)
+
+
+def _write(given: argparse.Namespace, kept: Any, device: Any) -> int:
     import torch
 
-    import lmlib
     from lmlib.models.generate import generate
     from lmlib.models.gpt import GPT
     from lmlib.models.t5 import T5
     from lmlib.training.finetune import answer
-    from lmlib.training.saved import load
 
-    for name in ("tokens", "number"):
-        if (value := getattr(given, name)) < 1:
-            raise ValueError(f"--{name} must be at least 1, got {value}")
-    device = lmlib.device(given.device)
-    kept = load(given.model, device)
     model, tokenizer = kept.model, kept.tokenizer
     if not isinstance(model, GPT | T5):
         raise ValueError(f"{given.model} is no decoder: it cannot write")

@@ -59,14 +59,21 @@ def add(commands: Any) -> None:
         "encoders, bpe else)",
     )
     parser.add_argument(
-        "--vocab", type=int, default=4096, help="tokens of a tokenizer to be made"
+        "--vocab",
+        type=options.whole,
+        default=4096,
+        help="tokens of a tokenizer to be made",
     )
     size = parser.add_argument_group("size")
-    size.add_argument("--layers", type=int, default=4, help="blocks")
-    size.add_argument("--width", type=int, default=128, help="features of a vector")
-    size.add_argument("--heads", type=int, default=4, help="attention heads")
-    size.add_argument("--length", type=int, default=128, help="tokens of a sequence")
-    size.add_argument("--dropout", type=float, default=0.0, help="costs time")
+    size.add_argument("--layers", type=options.whole, default=4, help="blocks")
+    size.add_argument(
+        "--width", type=options.whole, default=128, help="features of a vector"
+    )
+    size.add_argument("--heads", type=options.whole, default=4, help="attention heads")
+    size.add_argument(
+        "--length", type=options.whole, default=128, help="tokens of a sequence"
+    )
+    size.add_argument("--dropout", type=options.real, default=0.0, help="costs time")
     options.add_training(parser, steps=600, lr=2e-3, batch=16, every=100)
     parser.set_defaults(run=run)
 
@@ -81,6 +88,7 @@ def run(given: argparse.Namespace) -> int:
     # All that can be told at once, before the text is read and a tokenizer made of it.
     settings = options.settings_of(given)
     options.check_counts(given, "batch", "vocab", "layers", "width", "heads", "length")
+    options.check_out(out)
     families = [name for name in RECIPES[given.recipe] if name != "pangu"]
     family = given.family or families[0]
     if family == "pangu":
@@ -89,7 +97,10 @@ def run(given: argparse.Namespace) -> int:
         raise ValueError(
             f"family must be {' or '.join(families)} for {given.recipe}, got {family}"
         )
-    with parallel.processes(given.device) as device:
+    with (
+        parallel.processes(given.device) as device,
+        options.threads(given.width) as n_threads,
+    ):
         tokenizer = _tokenizer(given, out)
         corpus = load_corpus(given.text, tokenizer)
         held_out = load_corpus(given.text, tokenizer, "valid")
@@ -97,7 +108,8 @@ def run(given: argparse.Namespace) -> int:
         if first:
             print(
                 f"{len(corpus.tokens):,} tokens to learn from, "
-                f"{len(held_out.tokens):,} held out; on {device}"
+                f"{len(held_out.tokens):,} held out; on "
+                f"{options.place(device, n_threads)}"
             )
         size = Size(given.width, given.layers, given.heads, given.length, given.dropout)
         model, done = pretrain(
@@ -141,6 +153,9 @@ def _tokenizer(given: argparse.Namespace, out: Path) -> Any:
     if wanted == "bytes":
         return tokenizers.ByteTokenizer()
     if wanted not in ("bpe", "wordpiece"):
-        return tokenizers.load_tokenizer(wanted)
+        try:
+            return tokenizers.load_tokenizer(wanted)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"--tokenizer {wanted}: {error}") from None
     make = tokenizers.train_bpe if wanted == "bpe" else tokenizers.train_wordpiece
     return make((d.text for d in load_documents(given.text)), given.vocab)

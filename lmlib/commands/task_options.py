@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lmlib.commands.options import whole
+
 
 def add_task(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument(
@@ -16,8 +18,18 @@ def add_task(parser: argparse.ArgumentParser, default: str | None) -> None:
         default="classification",
         help="what the examples of a file are",
     )
+    add_columns(parser, "text,label, or for pairs text,second,label")
     parser.add_argument(
-        "--train", type=int, help="examples to learn from: so many, if there are"
+        "--train", type=whole, help="examples to learn from: so many, if there are"
+    )
+
+
+def add_columns(parser: argparse.ArgumentParser, usual: str) -> None:
+    parser.add_argument(
+        "--columns",
+        type=lambda names: tuple(name.strip() for name in names.split(",")),
+        metavar="NAME,NAME",
+        help=f"what these are called in a file: {usual}",
     )
 
 
@@ -38,7 +50,7 @@ def task_of(given: argparse.Namespace) -> Any:
             raise FileNotFoundError(
                 f"--task {given.task} is neither packages, nor polarity, nor a file"
             )
-        examples, names = read_examples(path, given.kind)
+        examples, names = read_examples(path, given.kind, given.columns)
         return task_data(
             given.kind, examples, names, n_train=given.train, seed=given.seed
         )
@@ -59,6 +71,8 @@ def tuned_task(given: argparse.Namespace, folder: Path, kept: Any) -> Any:
         raise ValueError(
             f"{folder} is not fine-tuned: leave out --task, or `lmlib finetune` it"
         )
+    if "length" not in known:
+        raise ValueError(f"{folder / 'lmlib.json'} lacks the length of the task")
     task = task_of(given)
     if task.kind != known["kind"]:
         raise ValueError(

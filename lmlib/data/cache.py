@@ -1,7 +1,10 @@
 """Where downloaded and computed files are kept, and how they are written."""
 
+import functools
+import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +14,44 @@ def cache_folder() -> Path:
     """`LMLIB_CACHE`, else `lmlib` in `XDG_CACHE_HOME`, else in `~/.cache`.
 
     Everything in it can be made again: it may be deleted at any time.
+    If nobody knows the home folder, it is a `temporary_folder`.
     """
-    if own := os.environ.get("LMLIB_CACHE"):
-        return Path(own).expanduser()
+    own = os.environ.get("LMLIB_CACHE")
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(shared).expanduser() / "lmlib"
+    try:
+        return Path(own or f"{shared}/lmlib").expanduser()
+    except RuntimeError as error:
+        _go_without(str(error))
+        return temporary_folder()
+
+
+def temporary_folder() -> Path:
+    """One that is removed when this process ends."""
+    return Path(_temporary_folder().name)
+
+
+@functools.cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="lmlib-")
+
+
+@contextmanager
+def kept_if_possible() -> Iterator[None]:
+    """A block that writes to the cache: if that is impossible, it is said, once."""
+    try:
+        yield
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _go_without(place + (error.strerror or str(error)))
+
+
+@functools.cache
+def _go_without(reason: str) -> None:
+    logging.getLogger(__name__).warning(
+        "nothing is kept for the next time, for the cache cannot be written (%s): "
+        "LMLIB_CACHE names another folder",
+        reason,
+    )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Local files and folders as documents."""
 
+import codecs
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,23 +26,24 @@ def read_files(
 
     Raises:
         FileNotFoundError: there is no such file, or no matching one in the folder.
-        ValueError: a file is not UTF-8, or all of them are empty.
+        ValueError: a file is not UTF-8 (see `read_text`), or all of them are empty.
     """
     path = Path(path).expanduser()
     if unit not in ("file", "block"):
         raise ValueError(f"unit must be 'file' or 'block', got {unit!r}")
     if path.is_dir():
         found = {file for pattern in patterns for file in path.rglob(pattern)}
-        files = sorted(f for f in found if f.is_file() and not _hidden(f, path))
+        root = path
+        files = sorted(f for f in found if f.is_file() and not _hidden(f, root))
         if not files:
             raise FileNotFoundError(f"no file under {path} matches {list(patterns)}")
     elif path.is_file():
-        path, files = path.parent, [path]
+        root, files = path.parent, [path]
     else:
         raise FileNotFoundError(f"there is no file or folder {path}")
     documents = []
     for file in files:
-        name = file.relative_to(path).as_posix()
+        name = file.relative_to(root).as_posix()
         text = read_text(file)
         if unit == "file":
             documents.append(Document(text, name, "files"))
@@ -60,16 +62,20 @@ def read_text(path: Path) -> str:
     """The file as it is, line ends included, but for a byte-order mark.
 
     Raises:
-        ValueError: it is not UTF-8; the message says where.
+        ValueError: it is neither UTF-8 nor, by its mark, UTF-16; it says where.
     """
+    data = path.read_bytes()
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+        text = data.decode("utf-16" if marked else "utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
+        name = "the UTF-16 that it begins as" if marked else "UTF-8"
         raise ValueError(
-            f"{path} is not UTF-8 at byte {error.start}, line {line}; convert it, for "
+            f"{path} is not {name} at byte {error.start}, line {line}; convert it, for "
             f"instance: iconv -f gb18030 -t utf-8 {path.name}"
         ) from None
+    return text.removeprefix("\ufeff")
 
 
 def _hidden(file: Path, root: Path) -> bool:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmlib.data.cache import cache_folder, replacing
+from lmlib.data.cache import cache_folder, kept_if_possible, replacing
 from lmlib.data.documents import (
     Document,
     Labelled,
@@ -131,8 +131,9 @@ _Collected = tuple[dict[str, list[Document]], list[SourceSize]]
 
 def _collected(sources: tuple[str, ...]) -> _Collected:
     files = {source: _files(source) for source in sources}
-    path = cache_folder() / "installed" / f"{_key(files)}.json"
+    key = _key(files)
     try:
+        path = cache_folder() / "installed" / f"{key}.json"
         stored = json.loads(path.read_text(encoding="utf-8"))
         return (
             {s: [Document(*d) for d in rows] for s, rows in stored["splits"].items()},
@@ -143,7 +144,10 @@ def _collected(sources: tuple[str, ...]) -> _Collected:
     documents, sizes = _collect(files)
     rows = {s: [[d.text, d.name, d.source] for d in documents[s]] for s in documents}
     stored = {"splits": rows, "sizes": [asdict(size) for size in sizes]}
-    with replacing(path) as temporary:
+    with (
+        kept_if_possible(),
+        replacing(cache_folder() / "installed" / f"{key}.json") as temporary,
+    ):
         temporary.write_text(
             json.dumps(stored, ensure_ascii=False), encoding="utf-8", newline=""
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmlib.data.cache import cache_folder
+from lmlib.data.cache import cache_folder, kept_if_possible
 from lmlib.data.corpus import Corpus, load_corpus_file, save_corpus
 from lmlib.data.documents import (
     Document,
@@ -55,11 +55,11 @@ def load_documents(
         )
     documents = read_files(name, unit=unit)
     if unit == "file" and Path(name).expanduser().is_file():
-        return [_part(documents[0], split)]
+        return [_part(documents[0], split, name)]
     return select(documents, split)
 
 
-def _part(document: Document, split: Split) -> Document:
+def _part(document: Document, split: Split, name: str | Path) -> Document:
     """The split of a single document, cut where a line ends."""
     check_split(split)
     if split == "all":
@@ -70,7 +70,7 @@ def _part(document: Document, split: Split) -> Document:
     parts = {"train": text[:first], "valid": text[first:second], "test": text[second:]}
     if not (all(cuts) and all(part.strip() for part in parts.values())):
         raise ValueError(
-            f"{document.name} is too short to be cut into texts to learn from, to "
+            f"{name} is too short to be cut into texts to learn from, to "
             "choose by and to test with (90, 5 and 5 % of its lines)"
         )
     return replace(document, text=parts[split])
@@ -87,20 +87,21 @@ def load_corpus(
     """`load_documents`, cut into sentences and tokenized.
 
     The result is kept under a digest of the texts and of the tokenizer: with other
-    texts or another tokenizer it is made anew, and so is a damaged file.
+    texts or another tokenizer it is made anew, and so is a damaged file. Where nothing
+    can be kept, that is said.
     """
     documents = load_documents(name, split, unit=unit)
     if not cache:
         return encode_documents(documents, tokenizer)
     key = f"{_FORMAT} {digest(documents)} {tokenizer.digest}"
     file = f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-    path = cache_folder() / "corpora" / file
     try:
-        return load_corpus_file(path)
+        return load_corpus_file(cache_folder() / "corpora" / file)
     except (OSError, ValueError):
         corpus = encode_documents(documents, tokenizer)
-        save_corpus(corpus, path)
-        return corpus
+    with kept_if_possible():
+        save_corpus(corpus, cache_folder() / "corpora" / file)
+    return corpus
 
 
 def encode_documents(documents: Sequence[Document], tokenizer: Tokenizer) -> Corpus:

@@ -21,7 +21,12 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from lmlib.data.cache import cache_folder, replacing
+from lmlib.data.cache import (
+    cache_folder,
+    kept_if_possible,
+    replacing,
+    temporary_folder,
+)
 from lmlib.data.documents import (
     Document,
     Labelled,
@@ -132,6 +137,7 @@ class DataUnavailableError(OSError):
 
 _SCHEMES = ("https",)
 _TIMEOUT = 30  # seconds without an answer
+_not_kept: dict[str, Path] = {}  # files of this process, where there is no cache
 
 
 def fetch(name: str) -> Path:
@@ -151,12 +157,19 @@ def fetch(name: str) -> Path:
             if wrong := _wrong(wanted, path.read_bytes()):
                 raise ValueError(f"{path}, in the folder LMLIB_DATA, {wrong}")
             return path
+    if name in _not_kept:
+        return _not_kept[name]
     failures = [f"{mirror}, the folder LMLIB_DATA, has no such file"] if mirror else []
     path = cache_folder() / "public" / name
-    if path.is_file():
-        if not (wrong := _wrong(wanted, path.read_bytes())):
+    try:
+        wrong = _wrong(wanted, path.read_bytes())
+        if not wrong:
             return path
         failures.append(f"{path} {wrong}")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        failures.append(f"{path}: {error.strerror}")
     for url in wanted.urls:
         try:
             data = _download(url, wanted.size)
@@ -166,9 +179,13 @@ def fetch(name: str) -> Path:
         if wrong := _wrong(wanted, data):
             failures.append(f"{url}: what came {wrong}")
             continue
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
-        return path
+        with kept_if_possible():
+            with replacing(path) as temporary:
+                temporary.write_bytes(data)
+            return path
+        _not_kept[name] = temporary_folder() / name
+        _not_kept[name].write_bytes(data)
+        return _not_kept[name]
     raise DataUnavailableError(
         f"{name} is not here and could not be downloaded:\n  "
         + "\n  ".join(failures)

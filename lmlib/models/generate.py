@@ -131,9 +131,14 @@ def probabilities(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Float[Tensor, "batch vocab"]:
-    """What `sample` draws from, at temperatures above 0."""
+    """What `sample` draws from, at temperatures above 0; in float32 at least."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # From the likeliest down: both cuts then keep a beginning of each row.
-    ordered, order = (logits / temperature).sort(dim=-1, descending=True, stable=True)
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    # None is above 0 then: divided by the smallest temperature it may be -inf, which
+    # has the probability 0, and never inf.
+    ordered = ordered - ordered[:, :1]
+    ordered = torch.where(ordered == 0, 0.0, ordered / temperature)
     if top_k is not None:
         ordered[:, top_k:] = -torch.inf
     ordered = ordered.softmax(dim=-1)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -31,6 +32,7 @@ from lmlib.models.t5 import T5
 from lmlib.training.checkpoints import load_model_state, write_json, write_tensors
 from lmlib.training.finetune import Pretrained, new_head
 from lmlib.training.pretrain import WithHeads
+from lmlib.training.tasks import KINDS
 
 
 @dataclass
@@ -96,21 +98,58 @@ def load(
     """Read what `save` wrote, or a checkpoint from the Hugging Face hub.
 
     Raises:
-        FileNotFoundError, ValueError: as `hub.load` and `load_tokenizer`.
+        FileNotFoundError, ValueError: as `hub.load` and `load_tokenizer`; a head or
+            lmlib.json that does not fit. The message names the folder.
     """
     folder = Path(folder)
+    try:
+        return _load(folder, device)
+    except (ValueError, RecursionError) as error:  # of JSON that is nested too deeply
+        if str(folder) in str(error):
+            raise
+        raise ValueError(f"{folder}: {error}") from None
+
+
+def _load(folder: Path, device: torch.device | str | None) -> SavedModel:
     pretrained = hub.load(folder)
     model: nn.Module = pretrained
     made: dict[str, Any] = {}
     if (folder / "lmlib.json").is_file():
-        made = json.loads((folder / "lmlib.json").read_text())
-    if (folder / "head.safetensors").is_file():
+        made = _read_made(folder / "lmlib.json")
+    if (file := folder / "head.safetensors").is_file():
+        if "task" not in made:
+            raise ValueError(f"{folder / 'lmlib.json'} lacks the task of {file.name}")
         head = new_head(pretrained, made["task"]["kind"], len(made["task"]["names"]))
-        load_model_state(head, load_file(folder / "head.safetensors"))
+        try:
+            state = load_file(file)
+        except SafetensorError as error:  # which is no ValueError
+            raise ValueError(f"{file} is damaged: {error}") from None
+        load_model_state(head, state)
         model = WithHeads(pretrained.backbone, {"task": head}).eval()
     if device is not None:
         model = model.to(device)
     return SavedModel(model, load_tokenizer(folder), pretrained.family, made)
+
+
+def _read_made(path: Path) -> dict[str, Any]:
+    """The content of lmlib.json, whose task is whole, if there is one."""
+    try:
+        made = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    task = made.get("task", {}) if isinstance(made, dict) else None
+    good = isinstance(task, dict) and (
+        not task
+        or (
+            task.get("kind") in KINDS
+            and isinstance(task.get("names"), list)
+            and all(isinstance(name, str) for name in task["names"])
+            and isinstance(task.get("length", 0), int)
+        )
+    )
+    if not good:
+        raise ValueError(f"{path} does not say how a model was made, or its task")
+    return dict(made)
 
 
 def circumstances() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lmlib.data.documents import Labelled
+from lmlib.data.rows import read_rows
 
 Kind = Literal["classification", "pairs", "tagging", "generation"]
 KINDS = ("classification", "pairs", "tagging", "generation")
@@ -160,68 +161,85 @@ def _check_n(**given: int | None) -> None:
             raise ValueError(f"{name} must be at least 1, got {n}")
 
 
-# What a line of a file holds.
-_LINES: dict[Kind, str] = {
-    "classification": '{"text": …, "label": a name}',
-    "pairs": '{"text": …, "second": …, "label": a name}',
-    "tagging": '{"text": …, "label": [a name for each word of the text]}',
-    "generation": '{"text": …, "label": a text}',
+# What a row of a file holds.
+_ROWS: dict[Kind, str] = {
+    "classification": "a text, and a name as label",
+    "pairs": "a text, a second text, and a name as label",
+    "tagging": "a text, and as label a name for each word of the text",
+    "generation": "a text, and a text as label",
 }
 
 
-def read_examples(path: Path, kind: Kind) -> tuple[list[Example], tuple[str, ...]]:
-    """Examples and names of classes from a file with a JSON object on each line.
-
-    {"text": "a fine film", "label": "good"}; for pairs also "second"; for tagging
-    "label" is a list with a name for each word; for generation it is a text.
+def columns_of(
+    kind: str, columns: Sequence[str] | None = None, *, labelled: bool = True
+) -> tuple[str, ...]:
+    """What the fields of a file are called: text, for pairs second, and label.
 
     Raises:
-        ValueError: a line that is not such an object, by its number; or there is one
-            class alone.
+        ValueError: `columns` names others, and more or fewer.
     """
-    rows: list[dict[str, Any]] = []
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from None
-    # Not splitlines, which also cuts at U+2028: JSON may have that inside of a string.
-    for number, line in enumerate(content.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        wanted = (list, tuple) if kind == "tagging" else (str, int)
-        if (
-            not isinstance(row, dict)
-            or not isinstance(row.get("text"), str)
-            or not isinstance(row.get("second", ""), str)
-            or not isinstance(row.get("label"), wanted)
-            or (kind == "pairs" and not row.get("second"))
-            or (kind == "tagging" and len(row["label"]) != len(row["text"].split()))
-        ):
+    usual = ("text", *(("second",) if kind == "pairs" else ()))
+    usual += ("label",) if labelled else ()
+    if columns is None:
+        return usual
+    if len(columns) != len(usual) or len({*columns, ""}) <= len(columns):
+        raise ValueError(
+            f"columns must be names for {', '.join(usual)} ({kind}), got "
+            f"{', '.join(columns)}"
+        )
+    return tuple(columns)
+
+
+def read_examples(
+    path: Path, kind: Kind, columns: Sequence[str] | None = None
+) -> tuple[list[Example], tuple[str, ...]]:
+    """Examples and names of classes from a file of JSON objects, or a table.
+
+    {"text": "a fine film", "label": "good"}; for pairs also "second"; for tagging
+    "label" is a list with a name for each word, or in a table names with a space
+    between; for generation it is a text. `columns` are other names for these, in the
+    order text, second, label. See `lmlib.data.rows` for the files.
+
+    Raises:
+        ValueError: a row that is not so, by its line; or there is one class alone.
+    """
+    columns = columns_of(kind, columns)
+    rows: list[tuple[str, str, Any]] = []
+    for row in read_rows(path, columns):
+        text, label = row.fields[columns[0]], row.fields[columns[-1]]
+        second = row.fields.get(columns[1] if kind == "pairs" else "second", "")
+        if kind == "tagging" and isinstance(label, str):
+            label = label.split()
+        elif kind != "generation" and isinstance(label, str):
+            label = label.strip()
+        good = isinstance(text, str) and isinstance(second, str)
+        if kind == "tagging":
+            good = good and isinstance(label, list) and len(label) == len(text.split())
+        labels = label if kind == "tagging" and good else [label]
+        good = good and all(isinstance(name, str | int) for name in labels)
+        good = good and (kind == "generation" or "" not in labels)
+        if not good or (kind == "pairs" and not second):
+            got = json.dumps([text, second, label] if second else [text, label])
             raise ValueError(
-                f"{path}, line {number}: expected {_LINES[kind]} for {kind}, got "
-                f"{line[:60]!r}"
+                f"{row.place}: expected {_ROWS[kind]} for {kind}, got {got[:80]}"
             )
-        rows.append(row)
+        rows.append((text, second, label))
     if kind == "generation":
-        return [Example(row["text"], str(row["label"])) for row in rows], ()
-    labels = [row["label"] if kind == "tagging" else [row["label"]] for row in rows]
-    names = tuple(sorted({str(label) for own in labels for label in own}))
+        return [Example(text, str(label)) for text, _, label in rows], ()
+    every = [label if kind == "tagging" else [label] for _, _, label in rows]
+    names = tuple(sorted({str(label) for own in every for label in own}))
     if len(names) < 2:
         raise ValueError(
             f"{path} must have two classes at least, got {', '.join(names) or 'none'}"
         )
+    numbers = {name: i for i, name in enumerate(names)}
     if kind == "tagging":
         return [
-            Example(row["text"], tuple(names.index(str(x)) for x in row["label"]))
-            for row in rows
+            Example(text, tuple(numbers[str(x)] for x in label))
+            for text, _, label in rows
         ], names
     return [
-        Example(row["text"], names.index(str(row["label"])), row.get("second", ""))
-        for row in rows
+        Example(text, numbers[str(label)], second) for text, second, label in rows
     ], names
 
 

@@ -6,9 +6,18 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from lmlib.cli import main
-from lmlib.commands import distill, evaluate, finetune, generate, options, pretrain
+from lmlib.commands import (
+    distill,
+    evaluate,
+    finetune,
+    generate,
+    options,
+    predict,
+    pretrain,
+)
 from lmlib.training import loop
 from lmlib.training.checkpoints import read_history
 from lmlib.training.settings import Settings
@@ -34,9 +43,44 @@ def test_options_become_settings():
     assert "None" not in said
 
 
+@pytest.mark.parametrize(
+    ("environment", "width", "expected"),
+    [
+        ({}, 128, 1),
+        ({}, options.SMALL, 3),
+        ({"OMP_NUM_THREADS": "3"}, 128, 3),
+        ({"OMP_NUM_THREADS": "3", "LMLIB_THREADS": "2"}, 128, 2),
+        ({"LMLIB_THREADS": "2"}, 1024, 2),
+    ],
+)
+def test_a_small_model_has_one_thread(monkeypatch, environment, width, expected):
+    for name in ("OMP_NUM_THREADS", "LMLIB_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with options.threads(width) as n:
+            assert n == torch.get_num_threads() == expected
+        assert torch.get_num_threads() == 3  # as it was
+    finally:
+        torch.set_num_threads(before)
+    several = f"cpu, {expected} thread" + ("s" if expected > 1 else "")
+    assert options.place(torch.device("cpu"), expected) == several
+
+
+@pytest.mark.parametrize("value", ["0", "two", "", "-1", "99999"])
+def test_threads_are_a_number(monkeypatch, value):
+    monkeypatch.setenv("LMLIB_THREADS", value)
+    with pytest.raises(ValueError, match="LMLIB_THREADS must be 1 to 1024, got"):
+        options.threads(16).__enter__()
+
+
 COMMANDS = {
     "pretrain": pretrain,
     "finetune": finetune,
+    "predict": predict,
     "distill": distill,
     "evaluate": evaluate,
     "generate": generate,

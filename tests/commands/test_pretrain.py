@@ -86,6 +86,21 @@ def test_mistakes_are_told_in_a_line(tmp_path, capsys):
     assert "PanGu" in capsys.readouterr().err
 
 
+def test_characters_for_which_the_vocabulary_has_no_room_name_the_option(
+    tmp_path, capsys
+):
+    text = tmp_path / "chinese.txt"
+    characters = [chr(0x4E00 + i) for i in range(5000)]
+    lines = ("".join(characters[i : i + 20]) for i in range(0, 5000, 20))
+    text.write_text("。\n".join(lines), encoding="utf-8")
+    assert main(["pretrain", "mlm", "--text", str(text), "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "lmlib: --vocab must be at least 4506, for 4501 characters, 0 of them inside "
+        "words; got 4096"
+    )
+
+
 def test_help_teaches_and_comes_at_once(capsys):
     with pytest.raises(SystemExit):
         main(["pretrain", "--help"])
@@ -108,5 +123,5 @@ def test_help_teaches_and_comes_at_once(capsys):
         env={**os.environ, "COLUMNS": "80"},
     )
     assert result.stdout.splitlines()[-1] == "[]"
-    for command in ("pretrain", "finetune", "distill", "evaluate", "generate"):
+    for command in ("pretrain", "finetune", "predict", "distill", "generate"):
         assert command in result.stdout

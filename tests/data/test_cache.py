@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lmlib.data.cache import cache_folder, replacing
+from lmlib.data import cache
+from lmlib.data.cache import cache_folder, kept_if_possible, replacing
 
 
 def test_the_folder_is_the_first_that_is_named(monkeypatch, tmp_path):
@@ -43,3 +44,25 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         raise KeyError
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_what_cannot_be_kept_is_said_once(tmp_path, caplog):
+    cache._go_without.cache_clear()
+    (tmp_path / "file").touch()
+    for _ in range(2):
+        with kept_if_possible(), replacing(tmp_path / "file" / "below") as temporary:
+            temporary.write_text("never")
+    (said,) = caplog.messages
+    assert f"cannot be written ({tmp_path / 'file'}: File exists): LMLIB_CACHE" in said
+    with pytest.raises(KeyError), kept_if_possible():
+        raise KeyError
+
+
+def test_without_a_home_there_is_a_folder_for_this_process(monkeypatch, caplog):
+    cache._go_without.cache_clear()
+    monkeypatch.delenv("LMLIB_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "~nobody-of-this-name/cache")
+    folder = cache_folder()
+    assert folder.is_dir()
+    assert folder == cache_folder()
+    assert "cannot be written" in caplog.text

@@ -45,6 +45,16 @@ def test_what_is_not_utf8_is_refused_with_its_place(folder):
         read_files(folder)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_byte_order_marks_say_the_encoding_and_are_no_text(folder, encoding):
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (folder / "a.txt").write_bytes((mark + "好\r\nyes").encode(encoding))
+    assert read_files(folder / "a.txt")[0].text == "好\r\nyes"
+    (folder / "a.txt").write_bytes(b"\xff\xfea")
+    with pytest.raises(ValueError, match="not the UTF-16 that it begins as"):
+        read_files(folder / "a.txt")
+
+
 def test_nothing_there(folder):
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         read_files(folder / "nowhere")

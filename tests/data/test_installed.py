@@ -130,6 +130,13 @@ def test_the_cache_is_used_until_a_file_changes(package, tmp_path, monkeypatch):
         assert installed_docstrings("all", sources=["madeup"]) == second
 
 
+def test_without_a_cache_it_goes_on(package, tmp_path, monkeypatch):
+    expected = installed_docstrings("all", sources=["madeup"])
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LMLIB_CACHE", str(tmp_path / "file"))
+    assert installed_docstrings("all", sources=["madeup"]) == expected
+
+
 def test_a_real_package_agrees_with_inspect():
     import tqdm.utils
 

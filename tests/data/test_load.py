@@ -128,6 +128,13 @@ def test_the_cache_follows_texts_and_tokenizer(folder, bpe, monkeypatch):
     assert not same(load_corpus(folder, bpe), first)
 
 
+def test_without_a_cache_it_goes_on(folder, monkeypatch):
+    expected = load_corpus(folder, ByteTokenizer())
+    (folder.parent / "file").touch()
+    monkeypatch.setenv("LMLIB_CACHE", str(folder.parent / "file" / "cache"))
+    assert same(load_corpus(folder, ByteTokenizer()), expected)
+
+
 def test_splits_of_a_folder_are_its_documents(folder):
     parts = [load_documents(folder, s) for s in ("train", "valid", "test")]
     assert sum(map(len, parts)) == 60 == len(load_documents(folder, "all"))

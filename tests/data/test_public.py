@@ -102,6 +102,20 @@ def test_a_download_is_verified_kept_and_not_repeated(table, server, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["x.bin"]
 
 
+def test_without_a_cache_a_download_is_there_for_this_process(
+    table, server, tmp_path, monkeypatch
+):
+    table("/data")
+    monkeypatch.setattr(public, "_not_kept", {})
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "public").touch()
+    path = fetch("x.bin")
+    assert path.read_bytes() == DATA
+    assert tmp_path not in path.parents
+    assert fetch("x.bin") == path
+    assert server.asked["/data"] == 1
+
+
 @pytest.mark.parametrize("bad", ["/missing", "/other", "/cut", "/endless", "/to/ftp"])
 def test_what_is_wrong_is_not_kept_and_the_next_address_is_tried(
     table, server, tmp_path, bad

@@ -90,6 +90,32 @@ def test_top_p_by_hand():
         assert got == pytest.approx(expected or [0.2, 0.5, 0.3])
 
 
+@pytest.mark.parametrize(
+    ("dtype", "temperature"),
+    [
+        (torch.float32, 1e-40),
+        (torch.float32, 1e-300),
+        (torch.float64, 1e-310),
+        (torch.float16, 1e-4),
+        (torch.bfloat16, 1e-40),
+    ],
+)
+def test_the_smallest_temperatures_are_as_none(device, dtype, temperature):
+    logits = torch.tensor([[-30.0, 60.0, 59.0], [0.0, -1.0, -torch.inf]], dtype=dtype)
+    logits = logits.to(device)
+    got = probabilities(logits, temperature)
+    assert got.tolist() == [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    for top_p in (None, 0.5):
+        drawn = sample(logits, temperature=temperature, top_p=top_p)
+        assert drawn.tolist() == sample(logits, temperature=0.0).tolist() == [1, 0]
+
+
+def test_half_precision_is_drawn_from_as_it_is():
+    logits = torch.randn(4, 20).half()
+    expected = (logits.double() / 0.7).softmax(-1)
+    torch.testing.assert_close(probabilities(logits, 0.7).double(), expected)
+
+
 def test_frequencies_of_samples():
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
     generator = torch.Generator().manual_seed(3)

@@ -92,6 +92,39 @@ def test_examples_are_read_from_lines_of_json(tmp_path):
         read_examples(path, "classification")
 
 
+def test_examples_are_read_from_tables(tmp_path):
+    table = tmp_path / "a.csv"
+    table.write_text('label,text\n good,"a, b"\nbad,c\n')
+    examples, names = read_examples(table, "classification")
+    assert names == ("bad", "good")
+    assert examples == [Example("a, b", 1), Example("c", 0)]
+    examples, _ = read_examples(table, "classification", ("label", "text"))
+    assert examples == [Example(" good", 0), Example("bad", 1)]
+    assert read_examples(table, "generation")[0][0] == Example("a, b", " good")
+    pairs = tmp_path / "a.tsv"
+    pairs.write_text("premise\thypothesis\tgold\na\tb\tyes\nc\td\tno\n")
+    columns = ("premise", "hypothesis", "gold")
+    examples, names = read_examples(pairs, "pairs", columns)
+    assert names == ("no", "yes")
+    assert examples == [Example("a", 1, "b"), Example("c", 0, "d")]
+    tags = tmp_path / "tags.csv"
+    tags.write_text("text,label\nAnn left,name other\n")
+    assert read_examples(tags, "tagging") == (
+        [Example("Ann left", (0, 1))],
+        ("name", "other"),
+    )
+    lines = tmp_path / "a.jsonl"
+    lines.write_text('{"review": "a", "mood": 1}\n{"review": "b", "mood": 2}\n')
+    examples, names = read_examples(lines, "classification", ("review", "mood"))
+    assert (examples[1], names) == (Example("b", 1), ("1", "2"))
+
+
+@pytest.mark.parametrize("columns", [("text",), ("a", "b", "c"), ("a", "a"), ("", "b")])
+def test_columns_are_those_of_the_kind(tmp_path, columns):
+    with pytest.raises(ValueError, match="columns must be names for text, label"):
+        read_examples(tmp_path / "none", "classification", columns)
+
+
 @pytest.mark.parametrize(
     ("kind", "example"),
     [
@@ -116,7 +149,10 @@ def test_examples_of_another_kind_are_refused(kind, example):
         ("pairs", '{"text": "a", "label": "x"}', 'line 1: .*"second"'),
         ("classification", '{"text": "a", "label": "x"}', "two classes .* got x"),
         ("classification", "", "two classes at least, got none"),
-        ("classification", b"\xff", "no text in UTF-8"),
+        ("classification", b"\xff", "is not UTF-8"),
+        ("classification", '{"text": 1, "label": "x"}', "line 1: expected a text, and"),
+        ("classification", '{"text": "a", "label": " "}', "line 1: expected a text"),
+        ("tagging", '{"text": "a", "label": [{}]}', "line 1: .* for each word"),
     ],
 )
 def test_files_of_another_kind_are_refused(tmp_path, kind, content, words):
