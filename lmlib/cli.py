@@ -1,7 +1,8 @@
 """The command line.
 
 `lmlib check` for students, `lmlib grade` for instructors; `lmlib pretrain`, `finetune`,
-`distill`, `evaluate` and `generate` for everybody: each tells more with --help.
+`distill`, `evaluate` and `generate`, `compress`, `decompress` and `ledger` for
+everybody: each tells more with --help.
 """
 
 import argparse
@@ -12,9 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import lmlib
-from lmlib.commands import check, distill, evaluate, finetune, generate, grade, pretrain
+from lmlib.commands import (
+    check,
+    compress,
+    decompress,
+    distill,
+    evaluate,
+    finetune,
+    generate,
+    grade,
+    ledger,
+    pretrain,
+)
 
-COMMANDS = (check, grade, pretrain, finetune, distill, evaluate, generate)
+COMMANDS = (
+    *(check, grade, pretrain, finetune, distill, evaluate, generate),
+    *(compress, decompress, ledger),
+)
 
 
 def main(arguments: list[str] | None = None, **ready: Any) -> int:
@@ -58,6 +73,7 @@ OPTIONS = {
     "batch_size": "batch",
     "vocab_size": "vocab",
     "validate_every": "every",
+    "primed": "prime",
 }
 
 
