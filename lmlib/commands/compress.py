@@ -128,7 +128,7 @@ def write(out: str, data: bytes) -> None:
 @contextmanager
 def progress_bar(n: int, name: str) -> Iterator[Any]:
     """A function that shows bytes, time left, and bits a byte so far on a terminal."""
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     with tqdm(total=n, unit="B", unit_scale=True, desc=name, disable=None) as bar:
 

@@ -158,7 +158,7 @@ def model_size(method: str, model: Path | None) -> int:
     """The bytes of the model that a method needs, with its tokenizer."""
     if method != "gpt":
         return 0
-    from lmlib.compression.neural import FOLDER
+    from lmlib.shipped import FOLDER
 
     folder = FOLDER / "gpt" if model is None else model
     return sum(

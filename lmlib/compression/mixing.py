@@ -19,28 +19,14 @@ Compression", and his lpaq1, of which this is a relative.
 from array import array
 from collections import defaultdict
 from collections.abc import Sequence
-from decimal import Decimal, localcontext
 from operator import mul
 
+from lmlib.compression.bit_history import first_guess, states
 from lmlib.compression.coder import ONE
+from lmlib.compression.logistic import LIMIT, squash_table, stretch_table
 from lmlib.compression.predictors import Predictor
 
-#: The largest stretch(p): e^8 to one.
-LIMIT = 2047
-
-
-def _tables() -> tuple[list[int], list[int]]:
-    with localcontext() as context:
-        context.prec = 30
-        half = Decimal("0.5")
-        stretched = [(i + half) / 4096 for i in range(4096)]
-        stretched = [((p / (1 - p)).ln() * 256).to_integral_value() for p in stretched]
-        odds = [(Decimal(x) / 256).exp() for x in range(-LIMIT, LIMIT + 1)]
-        squashed = [int(ONE * o / (1 + o) + half) for o in odds]
-    return [max(-LIMIT, min(LIMIT, int(x))) for x in stretched], squashed
-
-
-_STRETCH, _SQUASH = _tables()
+_STRETCH, _SQUASH = stretch_table().tolist(), squash_table().tolist()
 
 
 def stretch(p: int) -> int:
@@ -90,14 +76,14 @@ class Refinement:
     A mixer that says 90 % and is right 80 % of the time is corrected here.
     """
 
-    _CELLS = tuple(_SQUASH[max(0, min(2 * LIMIT, 128 * i - 1))] << 4 for i in range(33))
+    _CELLS = tuple(_SQUASH[LIMIT + 128 * i] << 4 for i in range(-16, 17))
 
     def __init__(self) -> None:
         self._curves: dict[int, list[int]] = defaultdict(lambda: list(self._CELLS))
 
     def refine(self, x: int, context: int) -> int:
         """The p in 2^16 for stretch(p) = x, between the two cells beside x."""
-        at, beyond = divmod(x + 2048, 128)
+        at, beyond = divmod(max(-2048, min(2047, x)) + 2048, 128)
         self._curve = curve = self._curves[context]
         self._nearest = at + (beyond > 64)
         return (curve[at] * (128 - beyond) + curve[at + 1] * beyond) >> 11
@@ -140,30 +126,10 @@ class Mixture:
 # -- The small context mixer ----------------------------------------------------------
 
 
-def _next_history(history: int, bit: int) -> int:
-    """What a bit makes of 16·n0 + n1: it is counted, and the other is half forgotten.
-
-    Both counts are at most 15. That the other is kept up to 2 and halved above says
-    that what is new counts for more than what is old.
-    """
-    counts = [history >> 4, history & 15]
-    counts[bit] = min(counts[bit] + 1, 15)
-    if counts[1 - bit] > 2:
-        counts[1 - bit] = 1 + counts[1 - bit] // 2
-    return counts[0] << 4 | counts[1]
-
-
-def _first_guess(history: int) -> int:
-    """The p in 2^22 that a history starts with: surer where all bits were the same."""
-    n0, n1 = history >> 4, history & 15
-    if (n0 and n1) or n0 == n1:
-        return ((10 * n1 + 4) << 22) // (10 * (n0 + n1) + 8)
-    miss = (10 << 22) // (25 * (n0 + n1) + 20)
-    return miss if n0 else (1 << 22) - miss
-
-
-_NEXT = [bytes(_next_history(h, bit) for h in range(256)) for bit in (0, 1)]
-_FIRST = [_first_guess(h) for h in range(256)]
+_STATES, _AFTER = states()
+_NEXT = [bytes(after[bit] for after in _AFTER) for bit in (0, 1)]
+_USES = [n0 + n1 for n0, n1, _ in _STATES]
+_FIRST = [first_guess(state, 1 << 22) for state in _STATES]
 #: How far a probability moves the n-th time, in 2^16.
 _PACE = [10 * ONE // (10 * n + 16) for n in range(256)]
 
@@ -196,7 +162,7 @@ class Mixed:
         n = len(self._masks) + 2 * words
         self._table, self._lines = bytearray(16 << lines), (1 << lines) - 1
         self._maps = [_FIRST[:] for _ in range(n)]
-        self._met = [[0] * 256 for _ in range(n)]
+        self._met = [[0] * len(_FIRST) for _ in range(n)]
         self._by_age, self._by_node = (
             Mixer(n + 2, start=ONE * 3 // 10) for _ in range(2)
         )
@@ -255,11 +221,10 @@ class Mixed:
             self._by_age.mix(inputs, 8 * old + surety)
             + self._by_node.mix(inputs, self._byte)
         ) >> 1
-        self._p = (
-            2 * squash(x)
-            + self._order0.refine(x, self._byte)
-            + self._order1.refine(x, (self._last & 255) << 8 | self._byte)
-        ) >> 2
+        refined = self._order0.refine(x, self._byte) + self._order1.refine(
+            x, (self._last & 255) << 8 | self._byte
+        )
+        self._p = max(1, (2 * squash(x) + refined) >> 2)
 
     def _from_match(self) -> int:
         """stretch(p) of the bit that came after the match; 0 if there is none."""
@@ -320,8 +285,8 @@ class Mixed:
             return first
         if table[second] == check:
             return second
-        uses = [sum(divmod(table[line + 1], 16)) for line in (first, second)]
-        line = first if uses[0] <= uses[1] else second
+        used = _USES[table[first + 1]] > _USES[table[second + 1]]
+        line = second if used else first
         table[line : line + 16] = bytes((check, *_EMPTY))
         return line
 

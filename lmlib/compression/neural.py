@@ -55,7 +55,7 @@ class Transformer:
         self.order = np.array([i for _, i in known])
         if missing := {bytes((b,)) for b in range(256)} - set(self.texts):
             raise ValueError(f"{len(missing)} bytes are no tokens of the model")
-        self._bounds: dict[bytes, Int64[ndarray, "257"]] = {}
+        self._bounds: dict[bytes, ndarray] = {}
 
     def bounds(self, start: bytes) -> Int64[ndarray, "257"]:
         """Where, of the tokens in order, those begin that go on with byte 0, 1 … 256.

@@ -12,7 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -24,6 +24,7 @@ from lmlib.compression.coder import ONE, Decoder, Encoder, frequencies
 Progress = Callable[[int, float], None]
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """Predicts bits."""
 
@@ -34,6 +35,7 @@ class Predictor(Protocol):
         """The next bit was `bit`."""
 
 
+@runtime_checkable
 class BytePredictor(Protocol):
     """Predicts bytes."""
 
