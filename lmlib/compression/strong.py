@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from lmlib.compression import logistic
 from lmlib.compression.bit_history import first_guess, states
-from lmlib.compression.logistic import LIMIT
 
 try:
     from numba import njit
@@ -84,11 +83,16 @@ class Tables(NamedTuple):
     """What never changes."""
 
     stretch: Array  # 4,096 probabilities → 256 · ln(p / (1 − p))
-    squash: Array  # back, to 16 bits
+    squash: Array  # back, to 16 bits; 0 is in the middle
     rates: Array  # 65536 / (n + 1.6)
     after: Array  # [state, bit] → state
     seen: Array  # [state] → n0 + n1
     sure: Array  # [state] → 0 nothing seen, 1 once, 2 one kind of bit, 3 both
+
+
+@compiled
+def squash(t: Tables, x: Int) -> Int:
+    return np.int64(t.squash[x + (len(t.squash) >> 1)])
 
 
 # -- Contexts: what of the past a prediction depends on -------------------------------
@@ -481,11 +485,11 @@ def learn_weights(
     mixer: Mixer, t: Tables, rate: Int, final_rate: Int, bit: Int
 ) -> None:
     for k in range(len(mixer.rows)):
-        error = (bit << 16) - t.squash[mixer.y[k] + LIMIT]
+        error = (bit << 16) - squash(t, mixer.y[k])
         w = mixer.weights[FIRST_ROWS[k] + mixer.rows[k]]
         train(mixer.x, w, error * rate >> 10)
     for k in range(2):
-        error = (bit << 16) - t.squash[mixer.final_y[k] + LIMIT]
+        error = (bit << 16) - squash(t, mixer.final_y[k])
         train(mixer.y, mixer.final[mixer.final_rows[k]], error * final_rate >> 10)
 
 
@@ -508,7 +512,7 @@ def refine(stages: Stages, t: Tables, h: Any, said: Int, partial: Int) -> Int:
     some[3] = 256 + 2 * 65536 + (hash2(h.word, partial + 5555) & 0xFFFF)
     place = clip(said, 2559) + 2560
     left, share = place // 160, place % 160
-    total = 2 * np.int64(t.squash[said + LIMIT])
+    total = 2 * squash(t, said)
     for k in range(4):
         cells = stages.cells[some[k]]
         low, high = np.int64(cells[left]) >> 8, np.int64(cells[left + 1]) >> 8
@@ -653,7 +657,7 @@ def start(n: int) -> Model:
     # As a run or a match grows, it is likelier to be right.
     by_run = (ONE - ONE // (2 + 2 * np.arange(16)))[:, None]
     by_length = (ONE - ONE // (3 + np.arange(32)))[:, None]
-    steps = np.clip(160 * (np.arange(33) - 16), -LIMIT, LIMIT) + LIMIT
+    steps = [squash(t, 160 * (k - 16)) << 6 for k in range(33)]
     lines = min(max(64 * n, 1 << 10), MOST_LINES)
     places = min(max(n, 1 << 8).bit_length(), 22)
 
@@ -701,7 +705,7 @@ def start(n: int) -> Model:
             final_y=zeros(2),
         ),
         stages=Stages(
-            cells=cells(t.squash[steps].astype(np.int64) << 6, 256 + 3 * 65536, 33),
+            cells=cells(np.array(steps), 256 + 3 * 65536, 33),
             rows=zeros(4),
             left=zeros(1),
         ),
