@@ -136,6 +136,13 @@ def test_strong_without_numba_says_how_to_get_it(monkeypatch):
     assert decompress(compress(TEXT)) == TEXT
 
 
+def test_what_strong_wrote_comes_back():
+    by_strong = compress(TEXT, "strong", primed=CHINESE)
+    assert by_strong[5] == codec.METHODS.index("strong")
+    assert decompress(by_strong, primed=CHINESE) == TEXT
+    assert decompress(compress(b"", "strong")) == b""
+
+
 def test_progress_is_told():
     told = []
     archive = compress(TEXT * 40, progress=lambda done, bits: told.append((done, bits)))
@@ -171,7 +178,11 @@ sys.stdout.buffer.write(compress({data!r}, {method!r}))
 
 def test_the_format_is_for_good():
     """What an earlier lmlib wrote must be read, or VERSION must change."""
-    archive = bytes.fromhex("00")
+    archive = bytes.fromhex(
+        "6c6d6c5a010100454560590f516659635771415badbd59518e9fc27e6c34a381"
+        "4954f7e47f36af80c8d7b2a07774d7910a33c4b5f9f9e66c3686e242383e9c50"
+        "b672f053d0cb"
+    )
     assert decompress(archive) == CHINESE
 
 
