@@ -233,11 +233,15 @@ class Contexts(NamedTuple):
 
 @compiled
 def find(table: Array, seen: Array, h: Int) -> Int:
-    """The line of a hash: one of four neighbours; the least used makes room for it."""
+    """The line of a hash: one of four neighbours; the least used makes room for it.
+
+    The search begins at any of the four: of lines used alike, not always the same goes.
+    """
     check = max(h >> 17, 1)
-    start = ((h * 0x2545F491 & 0xFFFFFFFF) * (table.shape[0] >> 2) >> 32) << 2
-    worst, lowest = start, 1 << 20
-    for line in range(start, start + 4):
+    first = (h * 0x2545F491 & 0xFFFFFFFF) * table.shape[0] >> 32
+    worst, lowest = first, 1 << 20
+    for k in range(4):
+        line = first ^ k
         head = np.int64(table[line, 0])
         if head >> 16 == check:
             return line
