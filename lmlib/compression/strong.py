@@ -233,11 +233,15 @@ class Contexts(NamedTuple):
 
 @compiled
 def find(table: Array, seen: Array, h: Int) -> Int:
-    """The line of a hash: one of four neighbours; the least used makes room for it."""
+    """The line of a hash: one of four neighbours; the least used makes room for it.
+
+    The search begins at any of the four: of lines used alike, not always the same goes.
+    """
     check = max(h >> 17, 1)
-    start = ((h * 0x2545F491 & 0xFFFFFFFF) * (table.shape[0] >> 2) >> 32) << 2
-    worst, lowest = start, 1 << 20
-    for line in range(start, start + 4):
+    first = (h * 0x2545F491 & 0xFFFFFFFF) * table.shape[0] >> 32
+    worst, lowest = first, 1 << 20
+    for k in range(4):
+        line = first ^ k
         head = np.int64(table[line, 0])
         if head >> 16 == check:
             return line
@@ -316,16 +320,12 @@ def learn(c: Contexts, t: Tables, partial: Int, place: Int, bit: Int) -> None:
 
 
 @compiled
-def first_half(c: Contexts, t: Tables) -> None:
+def enter(c: Contexts, t: Tables, partial: Int, place: Int) -> None:
+    """Find the lines of the half of a byte that begins behind `partial`."""
     for i in range(CONTEXTS):
-        c.line[i] = find(c.table, t.seen, c.hashes[i])
-        c.byte_line[i] = c.line[i]
-
-
-@compiled
-def second_half(c: Contexts, t: Tables, partial: Int) -> None:
-    for i in range(CONTEXTS):
-        c.line[i] = find(c.table, t.seen, hash2(c.hashes[i], partial + 0x1000))
+        c.line[i] = find(c.table, t.seen, hash2(c.hashes[i], partial))
+        if place == 0:
+            c.byte_line[i] = c.line[i]
 
 
 @compiled
@@ -451,6 +451,16 @@ def train(x: Array, w: Array, error: Int) -> None:
 
 
 @compiled
+def step(error: Int, rate: Int) -> Int:
+    """error · rate / 1024, towards 0: a neuron that is sure and right is at rest.
+
+    Rounded down, weights would grow for as long as zeros come, until they overflow.
+    """
+    size = abs(error) * rate >> 10
+    return size if error > 0 else -size
+
+
+@compiled
 def choose(
     mixer: Mixer, h: Any, c: Contexts, t: Tables, at: Int, partial: Int, place: Int
 ) -> None:
@@ -487,10 +497,10 @@ def learn_weights(
     for k in range(len(mixer.rows)):
         error = (bit << 16) - squash(t, mixer.y[k])
         w = mixer.weights[FIRST_ROWS[k] + mixer.rows[k]]
-        train(mixer.x, w, error * rate >> 10)
+        train(mixer.x, w, step(error, rate))
     for k in range(2):
         error = (bit << 16) - squash(t, mixer.final_y[k])
-        train(mixer.y, mixer.final[mixer.final_rows[k]], error * final_rate >> 10)
+        train(mixer.y, mixer.final[mixer.final_rows[k]], step(error, final_rate))
 
 
 # -- SSE: what came when the mixer said this ------------------------------------------
@@ -597,14 +607,13 @@ def run(
     h, coder = model.history[0], model.coder[0]
     for at in range(start, end):
         contexts(h, data, at, c.followed, c.hashes)
-        first_half(c, t)
         look_up(m, data, at, h.last)
         rate = 30 + 370 * 4000 // (4000 + at)
         final_rate = 20 + 130 * 4000 // (4000 + at)
         byte, partial, bit = np.int64(data[at]), np.int64(1), np.int64(0)
         for place in range(8):
-            if place == 4:
-                second_half(c, t, partial)
+            if place & 3 == 0:
+                enter(c, t, partial, place)
             mixer.rows[4] = ask(c, t, mixer.x, partial, place) << 3 | place
             mixer.rows[0] = ask_matches(m, t, data, mixer.x, partial, place)
             choose(mixer, h, c, t, at, partial, place)
@@ -630,7 +639,7 @@ def run(
 # -- The start ------------------------------------------------------------------------
 
 CHUNK = 4096  # bytes between two reports of progress
-MOST_LINES = 1 << 22  # of 64 bytes
+LINES = 1 << 21, 1 << 24  # of 64 bytes, at most: without, and with a text beforehand
 
 
 @functools.cache
@@ -648,7 +657,7 @@ def tables() -> Tables:
     )
 
 
-def start(n: int) -> Model:
+def start(n: int, most_lines: int = LINES[0]) -> Model:
     """The model before the first of `n` bytes."""
     t = tables()
     by_state = np.full(256, ONE // 2)
@@ -658,7 +667,7 @@ def start(n: int) -> Model:
     by_run = (ONE - ONE // (2 + 2 * np.arange(16)))[:, None]
     by_length = (ONE - ONE // (3 + np.arange(32)))[:, None]
     steps = [squash(t, 160 * (k - 16)) << 6 for k in range(33)]
-    lines = min(max(64 * n, 1 << 10), MOST_LINES)
+    lines = min(max(32 * n, 1 << 10), most_lines)
     places = min(max(n, 1 << 8).bit_length(), 22)
 
     def cells(p: Array, *shape: int) -> Array:
@@ -724,7 +733,7 @@ def prepare(n: int, primed: bytes) -> tuple[Model, Array]:
     """A model that has read `primed`, and a buffer with it and room for `n` bytes."""
     data = np.zeros(len(primed) + n, np.uint8)
     data[: len(primed)] = np.frombuffer(primed, np.uint8)
-    model = start(len(data))
+    model = start(len(data), LINES[1 if primed else 0])
     run(MEASURE, data, 0, len(primed), np.zeros(0, np.uint8), model)
     model.spent[:] = 0
     return model, data

@@ -221,6 +221,14 @@ def test_a_neuron_adds_and_learns():
         ]
 
 
+def test_a_neuron_that_is_sure_and_right_is_at_rest():
+    t = strong.tables()
+    for bit in (0, 1):
+        sure = (bit << 16) - strong.squash(t, 2047 if bit else -2047)
+        assert strong.step(sure, 30) == 0
+    assert strong.step(65_000, 400) == -strong.step(-65_000, 400) == 25_390
+
+
 def test_the_least_used_of_four_lines_makes_room():
     t, table = strong.tables(), np.zeros((4, 16), np.int32)
     hashes = [(k << 17) + 5 for k in range(1, 6)]
