@@ -72,7 +72,7 @@ class Transformer:
         self, tokens: list[int], cache: Cache
     ) -> Float64[ndarray, "tokens_of_bytes_and_1"]:
         """The probabilities of the tokens in order, summed up from 0."""
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             logits = self.model(torch.tensor([tokens]), cache=cache, last_only=True)
             p = logits[0, -1].double()[self.order].softmax(dim=-1).numpy()
         return np.concatenate(([0.0], p.cumsum()))
@@ -157,6 +157,13 @@ class NextByte:
             for p, way, token in likely
         ]
 
+    def renew(self) -> None:
+        """Read the last tokens anew: the model has changed."""
+        for i, way in enumerate(self._ways):
+            cache = Cache()
+            sums = self._transformer.read(way.tokens, cache)
+            self._ways[i] = way._replace(cache=cache, sums=sums)
+
     def _behind(self, way: Way, token: int, weight: float) -> Way:
         """The way on behind a token."""
         keep, longest = self._transformer.keep, self._transformer.longest
@@ -196,7 +203,7 @@ def beside_mixed(transformer: Transformer) -> Predictor:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Sums are taken in an order that the number of threads decides."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
