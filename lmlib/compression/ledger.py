@@ -142,4 +142,6 @@ def _brotli(module: Any) -> Compressor:
 
 
 def _ppmd(module: Any, order: int) -> Compressor:
-    return lambda data: module.compress(data, max_order=order, mem_size=1 << 28)
+    return lambda data: module.compress(  # variant I, the later one
+        data, max_order=order, mem_size=1 << 28
+    )
