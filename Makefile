@@ -57,6 +57,8 @@ bench: $(READY)  ## speed, as ratios side by side (minutes; keep the machine qui
 	$(BIN)/python -m tests.benchmarks.attention --device $(DEVICE)
 	$(BIN)/python -m tests.benchmarks.packing --device $(DEVICE)
 	$(BIN)/python -m tests.benchmarks.scoring --device $(DEVICE)
+	$(BIN)/python -m tests.benchmarks.strong
+	$(BIN)/python -m tests.benchmarks.coder
 
 experiments: $(READY)  ## the runs that the recorded experiments lack (hours, if all)
 	@set -e; for script in book/_experiments/[0-9]*.py; do $(BIN)/python $$script; done
@@ -64,7 +66,7 @@ experiments: $(READY)  ## the runs that the recorded experiments lack (hours, if
 lock:  ## write requirements.lock anew from pyproject.toml
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
 	_build/lock/bin/python -m pip install -q $(PIP_ARGS) torch==2.13.0
-	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,cluster,dev]' setuptools
+	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,cluster,compress,dev]' setuptools
 	_build/lock/bin/python -m pip freeze --exclude-editable --all | grep -v '^pip==' | sed 's/+cpu$$//' > requirements.lock
 	rm -rf _build/lock
 

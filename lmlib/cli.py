@@ -1,8 +1,8 @@
 """The command line.
 
 `lmlib check` for students, `lmlib grade` for instructors; `lmlib pretrain`, `finetune`,
-`predict`, `distill`, `evaluate` and `generate` for everybody: each tells more with
---help.
+`predict`, `distill`, `evaluate` and `generate`, `compress`, `decompress` and `ledger`
+for everybody: each tells more with --help.
 """
 
 import argparse
@@ -16,16 +16,22 @@ from typing import Any, NoReturn
 import lmlib
 from lmlib.commands import (
     check,
+    compress,
+    decompress,
     distill,
     evaluate,
     finetune,
     generate,
     grade,
+    ledger,
     predict,
     pretrain,
 )
 
-COMMANDS = (check, grade, pretrain, finetune, predict, distill, evaluate, generate)
+COMMANDS = (
+    *(check, grade, pretrain, finetune, predict, distill, evaluate, generate),
+    *(compress, decompress, ledger),
+)
 
 
 def main(arguments: list[str] | None = None, **ready: Any) -> int:
@@ -107,6 +113,7 @@ OPTIONS = {
     "batch_size": "batch",
     "vocab_size": "vocab",
     "validate_every": "every",
+    "primed": "prime",
 }
 
 

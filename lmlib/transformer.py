@@ -235,6 +235,12 @@ class Cache:
         self._stored[slot] = (key, value)
         return key, value
 
+    def fork(self) -> "Cache":
+        """Another cache that has seen the same, and goes on by itself."""
+        other = Cache()
+        other.length, other._stored = self.length, dict(self._stored)
+        return other
+
 
 # -- Sub-layers -----------------------------------------------------------------------
 

@@ -263,6 +263,20 @@ def test_cache_equals_the_full_pass(positions, chunks, device):
     assert_close(torch.cat(got, dim=1), model(ids).hidden)
 
 
+def test_a_forked_cache_goes_on_by_itself(device):
+    model = make(DECODER, device)
+    ids, cache = tokens(3, 9, device), Cache()
+    model(ids[:1, :5], cache=cache)
+    other = cache.fork()
+    got = model(ids[1:2, 5:], cache=other).hidden
+    assert (cache.length, other.length) == (5, 9)
+    both = torch.cat((ids[:1, :5], ids[1:2, 5:]), dim=1)
+    assert_close(got, model(both).hidden[:, 5:])
+    got = model(ids[2:, 5:], cache=cache).hidden  # as if there were no fork
+    both = torch.cat((ids[:1, :5], ids[2:, 5:]), dim=1)
+    assert_close(got, model(both).hidden[:, 5:])
+
+
 def test_cache_with_padding_on_the_left(device):
     model = make(DECODER, device)
     ids, cache = tokens(2, 8, device), Cache()

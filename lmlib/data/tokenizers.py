@@ -265,6 +265,26 @@ def _byte_alphabet() -> list[str]:
     ]
 
 
+def token_bytes(tokenizer: Tokenizer) -> dict[int, bytes]:
+    """The bytes that each token stands for; special tokens stand for none.
+
+    Raises:
+        ValueError: tokens are not made of bytes, as WordPiece's are not.
+    """
+    if isinstance(tokenizer, ByteTokenizer):
+        return {i: bytes((i,)) for i in range(256)}
+    inner = getattr(tokenizer, "inner", None)
+    if inner is None or not isinstance(inner.decoder, decoders.ByteLevel):
+        raise ValueError("the tokens must be made of bytes, as those of BPE are")
+    byte_of = {char: byte for byte, char in enumerate(_byte_alphabet())}
+    special = inner.get_added_tokens_decoder()
+    return {
+        i: bytes(byte_of[char] for char in token)
+        for token, i in sorted(inner.get_vocab().items(), key=lambda item: item[1])
+        if i not in special
+    }
+
+
 # -- Training -------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from lmlib.data.tokenizers import (
     WORDPIECE_SPECIALS,
     ByteTokenizer,
     load_tokenizer,
+    token_bytes,
     train_bpe,
     train_wordpiece,
 )
@@ -95,6 +96,21 @@ def test_lossless_tokenizers_give_the_text_back(name, bpe):
         assert tokenizer.decode(tokenizer.encode(text)) == text
     wrapped = [tokenizer.special.bos, *tokenizer.encode("a b"), tokenizer.special.eos]
     assert tokenizer.decode(wrapped) == "a b"
+
+
+@pytest.mark.parametrize("name", ["bytes", "bpe"])
+def test_the_bytes_of_tokens_make_the_bytes_of_the_text(name, bpe):
+    tokenizer = {"bytes": ByteTokenizer(), "bpe": bpe}[name]
+    texts = token_bytes(tokenizer)
+    for text in [*HARD, CHINESE, TEXTS[3]]:
+        assert b"".join(texts[i] for i in tokenizer.encode(text)) == text.encode()
+    assert {bytes((byte,)) for byte in range(256)} <= set(texts.values())
+    assert not texts.keys() & vars(tokenizer.special).values()
+
+
+def test_pieces_of_words_have_no_bytes(wordpiece):
+    with pytest.raises(ValueError, match="made of bytes"):
+        token_bytes(wordpiece)
 
 
 # -- Bytes ----------------------------------------------------------------------------
