@@ -8,18 +8,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from experiment import Row, Runs, main
+from experiment import AsItComes, Row, Runs, main
 
 from lmlib.data.load import load_corpus
 from lmlib.losses import cross_entropy
-from lmlib.objectives import audit
 from lmlib.objectives.mlm import MaskedLM
 from lmlib.objectives.nsp import NextSentence
 from lmlib.objectives.objective import Batch, forward
-from lmlib.objectives.pairs import Pairs, consecutive_pairs
-from lmlib.objectives.sequences import Ids, PackedSequences
+from lmlib.objectives.sequences import PackedSequences
 from lmlib.shipped import shipped
 from lmlib.training.finetune import weights_digest
 from lmlib.training.saved import load
@@ -28,20 +25,9 @@ BEFORE = "4634de5"  # the commit whose BERT had learned from leaky rows
 N_BATCHES = 40  # of 32 rows
 
 
-class AsItComes(NextSentence):
-    """The rows of old."""
-
-    def pairs(
-        self, first_sentences: Ids, n_tokens: Ids, rng: np.random.Generator
-    ) -> Pairs:
-        text = self.corpus
-        pairs = consecutive_pairs(text, first_sentences, n_tokens, rng)
-        return audit.as_it_comes(text, pairs, first_sentences, n_tokens, rng)
-
-
 @cache
-def model_of(weights: str) -> Any:
-    if weights == "shipped":
+def model_of(trained: str) -> Any:
+    if trained == "shipped":
         return shipped("bert").model
     root = Path(__file__).parents[2]
     with tempfile.TemporaryDirectory() as folder:
@@ -91,8 +77,8 @@ def masked(model: Any, objective: MaskedLM) -> float:
 def runs() -> Runs:
     """Test text; the seed is of the rows."""
 
-    def run(weights: str, seed: int) -> Row:
-        model, tokenizer = model_of(weights), shipped("bert").tokenizer
+    def run(trained: str, seed: int) -> Row:
+        model, tokenizer = model_of(trained), shipped("bert").tokenizer
         text = load_corpus("installed", tokenizer, "test")
         rows: Any = {"length": 128, "batch_size": 32, "seed": seed}
         mended = judged(model, NextSentence(text, tokenizer.special, **rows))
@@ -100,7 +86,6 @@ def runs() -> Runs:
         packed = PackedSequences(text, tokenizer.special, **rows)
         objective = MaskedLM(packed, vocab_size=tokenizer.size, seed=seed)
         return {
-            "digest": weights_digest(model),
             "right_mended": mended[0],
             "nats_mended": mended[1],
             "right_as_it_comes": leaky[0],
@@ -108,12 +93,11 @@ def runs() -> Runs:
             "masked": masked(model, objective),
         }
 
-    for weights in ("before", "shipped"):
+    for trained in ("before", "shipped"):
         for seed in range(3):
-            yield (
-                {"weights": weights, "seed": seed},
-                lambda weights=weights, seed=seed: run(weights, seed),
-            )
+            what = {"trained": trained, "seed": seed}
+            weights = weights_digest(model_of(trained))
+            yield {**what, "weights": weights}, lambda what=what: run(**what)
 
 
 if __name__ == "__main__":

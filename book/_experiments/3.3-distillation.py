@@ -3,7 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from experiment import N_TEST, SEEDS, Row, Runs, main, settings_for, the_task
+from experiment import (
+    N_TEST,
+    SEEDS,
+    Row,
+    Runs,
+    main,
+    settings_for,
+    shipped_weights,
+    the_task,
+)
 
 from lmlib.shipped import shipped
 from lmlib.training.distill import Distillation, spread, student_of
@@ -65,6 +74,7 @@ def runs() -> Runs:
         parameters = sum(p.numel() for p in model.parameters())
         return {"parameters": parameters, "n_test": len(examples), **scores}
 
+    weights = shipped_weights("bert")
     for seed in SEEDS:
         for student in (
             "teacher",
@@ -74,7 +84,7 @@ def runs() -> Runs:
             "from teacher, labels and teacher",
         ):
             what = {"student": student, "seed": seed}
-            yield what, lambda what=what: run(**what)
+            yield {**what, "weights": weights}, lambda what=what: run(**what)
 
 
 def _by_accuracy(settings: Settings) -> Settings:

@@ -3,7 +3,16 @@
 from typing import Any
 
 import numpy as np
-from experiment import N_TEST, SEEDS, Row, Runs, main, settings_for, the_task
+from experiment import (
+    N_TEST,
+    SEEDS,
+    Row,
+    Runs,
+    main,
+    settings_for,
+    shipped_weights,
+    the_task,
+)
 
 from lmlib.models.bert import Bert
 from lmlib.shipped import shipped
@@ -57,12 +66,13 @@ def runs() -> Runs:
             row["name_found"] = name_found(examples, data.names)
         return {**row, **scores}
 
+    weights = shipped_weights("bert")
     for seed in SEEDS:
         for n in LABELS:
             for task in ("packages", "polarity"):
                 for start in ("pretrained", "scratch"):
                     what = {"task": task, "start": start, "n": n, "seed": seed}
-                    yield what, lambda what=what: run(**what)
+                    yield {**what, "weights": weights}, lambda what=what: run(**what)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from experiment import Row, Runs, main
+from experiment import Row, Runs, main, shipped_weights
 
 from lmlib.data.installed import installed_packages
 from lmlib.data.load import load_corpus
@@ -15,12 +15,7 @@ from lmlib.objectives.mlm import MaskedLM
 from lmlib.objectives.objective import Batch
 from lmlib.objectives.sequences import PackedSequences
 from lmlib.shipped import shipped
-from lmlib.training.finetune import (
-    TaskObjective,
-    evaluate,
-    initialise,
-    weights_digest,
-)
+from lmlib.training.finetune import TaskObjective, evaluate, initialise
 from lmlib.training.loop import scores_of, train, validation_loss
 from lmlib.training.lora import merge_lora
 from lmlib.training.seeds import seed_everything
@@ -73,7 +68,6 @@ def runs() -> Runs:
         examples = task.test.open()[:N_TEST]
         wanted = [int(example.wanted) for example in examples]  # type: ignore[arg-type]
         return {
-            "weights": weights_digest(kept.model),
             "n_test": len(examples),
             "largest_class": float(np.bincount(wanted).max() / len(wanted)),
             **scores_of(model, lambda m: evaluate(m, objective, examples)),
@@ -81,11 +75,12 @@ def runs() -> Runs:
             "masked_after": masked_bits(model.backbone),
         }
 
+    weights = shipped_weights("bert")
     for seed in range(8):
         for lr in RATES:
             for method in ("full", "lora", "frozen"):
                 what = {"method": method, "lr": lr, "seed": seed}
-                yield what, lambda what=what: run(**what)
+                yield {**what, "weights": weights}, lambda what=what: run(**what)
 
 
 if __name__ == "__main__":

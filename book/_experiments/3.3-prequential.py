@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from experiment import SEEDS, Row, Runs, main
+from experiment import SEEDS, Row, Runs, main, shipped_weights
 from torch import Tensor
 
 from lmlib.data.installed import installed_packages
 from lmlib.models.bert import Bert
 from lmlib.shipped import shipped
-from lmlib.training.finetune import TaskObjective, forward, initialise, weights_digest
+from lmlib.training.finetune import TaskObjective, forward, initialise
 from lmlib.training.loop import train
 from lmlib.training.prequential import Predict, prequential_bits
 from lmlib.training.seeds import seed_everything
@@ -58,13 +58,13 @@ def runs() -> Runs:
         task = classification(*parts, n_train=BLOCKS[-1], seed=seed)
         fit = fitting(method, seed, task.names)
         bits = prequential_bits(fit, task.train, BLOCKS, len(task.names))
-        weights = weights_digest(shipped("bert").model)
-        return {"weights": weights, **SETTINGS, "labels": list(BLOCKS), "bits": bits}
+        return {**SETTINGS, "labels": list(BLOCKS), "bits": bits}
 
+    weights = shipped_weights("bert")
     for seed in SEEDS:
         for method in METHODS:
             what = {"method": method, "seed": seed}
-            yield what, lambda what=what: run(**what)
+            yield {**what, "weights": weights}, lambda what=what: run(**what)
 
 
 if __name__ == "__main__":

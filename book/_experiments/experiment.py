@@ -1,4 +1,4 @@
-"""What recorded experiments share: how runs become a record, and tasks with labels.
+"""What recorded experiments share: how runs become a record, and some of their data.
 
 Each script beside this file is one experiment, named after its section:
 
@@ -6,7 +6,8 @@ Each script beside this file is one experiment, named after its section:
 
 It writes `<its name>.json` beside itself, a row for each run as it ends: an experiment
 that was stopped goes on with the runs that are missing. All start from the text and
-models that come with the course, but for a task that says what it downloads.
+models that come with the course, but for a task that says what it downloads. A run that
+starts from a shipped model names its weights, and is made anew when others are shipped.
 `--start N/M` does every M-th run, for several processes; each of them writes a file of
 its own, which `--join M` puts together. `make experiments` does all that is missing.
 """
@@ -18,9 +19,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lmlib.data.cache import replacing
 from lmlib.data.installed import installed_packages
 from lmlib.data.public import sentence_polarity
+from lmlib.objectives import audit
+from lmlib.objectives.nsp import NextSentence
+from lmlib.objectives.pairs import Pairs, consecutive_pairs
+from lmlib.objectives.sequences import Ids
+from lmlib.shipped import shipped
+from lmlib.training.finetune import weights_digest
 from lmlib.training.saved import circumstances
 from lmlib.training.settings import Settings
 from lmlib.training.tasks import Task, classification
@@ -55,6 +64,22 @@ def settings_for(n: int, seed: int) -> Settings:
     )
 
 
+def shipped_weights(name: str) -> str:
+    """The digest of a model that comes with the course."""
+    return weights_digest(shipped(name).model)
+
+
+class AsItComes(NextSentence):
+    """Next sentences as they were drawn before the leak was mended (section 3.2.2)."""
+
+    def pairs(
+        self, first_sentences: Ids, n_tokens: Ids, rng: np.random.Generator
+    ) -> Pairs:
+        text = self.corpus
+        pairs = consecutive_pairs(text, first_sentences, n_tokens, rng)
+        return audit.as_it_comes(text, pairs, first_sentences, n_tokens, rng)
+
+
 # -- Records --------------------------------------------------------------------------
 
 
@@ -68,7 +93,8 @@ def carry_out(script: Path, runs: Runs, record: Path, first: int, of: int) -> No
             continue
         began = time.perf_counter()
         row = {**what, **make(), "minutes": (time.perf_counter() - began) / 60}
-        rows.append(row)
+        same = {key: value for key, value in what.items() if key != "weights"}
+        rows = [old for old in rows if not same.items() <= old.items()] + [row]
         print(what, f"{row['minutes']:.1f} minutes", flush=True)
         write(script, rows, record)
 
