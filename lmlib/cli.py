@@ -1,7 +1,8 @@
 """The command line.
 
 `lmlib check` for students, `lmlib grade` for instructors; `lmlib pretrain`, `finetune`,
-`distill`, `evaluate` and `generate` for everybody: each tells more with --help.
+`distill`, `quantize`, `prune`, `evaluate` and `generate` for everybody: each tells more
+with --help.
 """
 
 import argparse
@@ -12,9 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import lmlib
-from lmlib.commands import check, distill, evaluate, finetune, generate, grade, pretrain
+from lmlib.commands import (
+    check,
+    distill,
+    evaluate,
+    finetune,
+    generate,
+    grade,
+    pretrain,
+    prune,
+    quantize,
+)
 
-COMMANDS = (check, grade, pretrain, finetune, distill, evaluate, generate)
+COMMANDS = (
+    check,
+    grade,
+    pretrain,
+    finetune,
+    distill,
+    quantize,
+    prune,
+    evaluate,
+    generate,
+)
 
 
 def main(arguments: list[str] | None = None, **ready: Any) -> int:

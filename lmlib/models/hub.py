@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lmlib.data.cache import replacing
-from lmlib.models.layouts import FAMILIES, Model, Weight, write_settings
+from lmlib.models.layouts import FAMILIES, Layout, Model, Weight, write_settings
 
 
 def load(
@@ -48,12 +48,7 @@ def load(
         raise ValueError(f"folder must be a checkpoint's folder, got the file {folder}")
     settings = _read_json(folder / "config.json")
     family = settings.get("model_type")
-    if family not in FAMILIES:
-        raise ValueError(
-            f"model_type in {folder / 'config.json'} must be one of "
-            f"{', '.join(FAMILIES)}; got {family!r}"
-        )
-    layout = FAMILIES[family]
+    layout = _layout(folder, family)
     with ExitStack() as stack:
         stored: dict[str, Callable[[], Tensor]] = {}
         for name, read in _open_weights(folder, stack).items():
@@ -73,6 +68,22 @@ def load(
     left = [name for name, p in model.named_parameters() if p.is_meta]
     assert not left, f"the layout of {family} lacks {left}"
     return model.eval()
+
+
+def blank(folder: str | os.PathLike[str], names: Collection[str]) -> Model:
+    """A model of the config.json in `folder`, its weights still to be filled in.
+
+    `names` are those that `save` gave to the weights: they tell which heads it has.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    folder = Path(folder)
+    settings = _read_json(folder / "config.json")
+    layout = _layout(folder, settings.get("model_type"))
+    with torch.device("meta"):
+        model = layout.make(settings, set(names))
+    return model.to_empty(device="cpu").eval()
 
 
 def save(
@@ -133,6 +144,15 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} must hold an object, got {type(content).__name__}")
     return content
+
+
+def _layout(folder: Path, family: Any) -> Layout:
+    if isinstance(family, str) and family in FAMILIES:
+        return FAMILIES[family]
+    raise ValueError(
+        f"model_type in {folder / 'config.json'} must be one of "
+        f"{', '.join(FAMILIES)}; got {family!r}"
+    )
 
 
 def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tensor]]:
