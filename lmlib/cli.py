@@ -1,8 +1,8 @@
 """The command line.
 
 `lmlib check` for students, `lmlib grade` for instructors; `lmlib pretrain`, `finetune`,
-`predict`, `distill`, `evaluate` and `generate`, `compress`, `decompress` and `ledger`
-for everybody: each tells more with --help.
+`predict`, `distill`, `quantize`, `prune`, `evaluate` and `generate`, `compress`,
+`decompress` and `ledger` for everybody: each tells more with --help.
 """
 
 import argparse
@@ -26,11 +26,13 @@ from lmlib.commands import (
     ledger,
     predict,
     pretrain,
+    prune,
+    quantize,
 )
 
 COMMANDS = (
-    *(check, grade, pretrain, finetune, predict, distill, evaluate, generate),
-    *(compress, decompress, ledger),
+    *(check, grade, pretrain, finetune, predict, distill, quantize, prune),
+    *(evaluate, generate, compress, decompress, ledger),
 )
 
 

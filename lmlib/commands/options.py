@@ -184,6 +184,12 @@ def width_of(model: Any) -> int:
     return width
 
 
+def check_another(out: Path, model: Path) -> None:
+    """Raise ValueError if a model would be written over the one that it came from."""
+    if out.resolve() == model.resolve():
+        raise ValueError(f"out must be another folder than MODEL, got {out}")
+
+
 def run_folder(out: Path) -> Path:
     """Where checkpoints and history of the training are, inside of `out`."""
     return out / "training"

@@ -87,6 +87,22 @@ def load(
     return model.eval()
 
 
+def blank(folder: str | os.PathLike[str], names: Collection[str]) -> Model:
+    """A model of the config.json in `folder`, its weights still to be filled in.
+
+    `names` are those that `save` gave to the weights: they tell which heads it has.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load`.
+    """
+    folder = Path(folder)
+    settings = _read_json(folder / "config.json")
+    layout = _layout(folder, settings.get("model_type"))
+    with torch.device("meta"):
+        model = layout.make(settings, set(names))
+    return model.to_empty(device="cpu").eval()
+
+
 def save(
     model: nn.Module,
     folder: str | os.PathLike[str],

@@ -1,6 +1,7 @@
 """What is left when a training is over: a folder that holds a model.
 
     config.json, model.safetensors   in the Hugging Face layout (`lmlib.models.hub`)
+    quantized.safetensors            or the weights as codes, if it was quantized
     tokenizer.json                   see `lmlib.data.tokenizers`
     head.safetensors                 the head of a task, if it was fine-tuned to one
     lmlib.json                       how it was made; kind, classes, length of the task
@@ -19,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from lmlib.compression.quantize import quantize_model, restore
+from lmlib.compression.stored import load_quantized, save_quantized
 from lmlib.data.cache import replacing
 from lmlib.data.tokenizers import Tokenizer, load_tokenizer
 from lmlib.models import hub
@@ -33,6 +36,8 @@ from lmlib.training.checkpoints import load_model_state, write_json, write_tenso
 from lmlib.training.finetune import Pretrained, new_head
 from lmlib.training.pretrain import WithHeads
 from lmlib.training.tasks import KINDS
+
+QUANTIZED = "quantized.safetensors"
 
 
 @dataclass
@@ -79,6 +84,7 @@ def save(
     if isinstance(kept, T5):
         ids["decoder_start_token_id"] = special.pad
     hub.save(kept, folder, ids)
+    (folder / QUANTIZED).unlink(missing_ok=True)  # of another model that was here
     tokenizer.save(folder / "tokenizer.json")
     if isinstance(model, WithHeads) and "task" in model.heads:
         state = hub.unwrapped(model.heads["task"]).state_dict()
@@ -92,14 +98,46 @@ def save(
     )
 
 
+def save_quantized_model(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    folder: str | os.PathLike[str],
+    made: Mapping[str, Any] | None = None,
+    *,
+    family: str = "bert",
+    bits: int = 8,
+    axis: int | None = None,
+    entropy_coded: bool = True,
+) -> int:
+    """As `save`, with the weights as codes; the number of bytes that they take.
+
+    The head of a task stays as it is. `load` gives the model of the rounded weights.
+
+    Raises:
+        ValueError: as `save` and `lmlib.compression.quantize.quantize`.
+    """
+    folder = Path(folder)
+    save(model, tokenizer, folder, made, family=family)
+    weights = folder / "model.safetensors"
+    with safe_open(weights, framework="pt") as file:
+        names = sorted(file.keys())
+    state = quantize_model(hub.load(folder), bits, axis=axis)
+    size = save_quantized(
+        folder / QUANTIZED, state, entropy_coded=entropy_coded, also={"names": names}
+    )
+    weights.unlink()
+    return size
+
+
 def load(
     folder: str | os.PathLike[str], device: torch.device | str | None = None
 ) -> SavedModel:
-    """Read what `save` wrote, or a checkpoint from the Hugging Face hub.
+    """Read what the two above wrote, or a checkpoint from the Hugging Face hub.
 
     Raises:
-        FileNotFoundError, ValueError: as `hub.load` and `load_tokenizer`; a head or
-            lmlib.json that does not fit. The message names the folder.
+        FileNotFoundError, ValueError: as `hub.load`, `load_quantized` and
+            `load_tokenizer`; a head or lmlib.json that does not fit. The message names
+            the folder.
     """
     folder = Path(folder)
     try:
@@ -111,7 +149,12 @@ def load(
 
 
 def _load(folder: Path, device: torch.device | str | None) -> SavedModel:
-    pretrained = hub.load(folder)
+    if (folder / QUANTIZED).is_file():
+        state, also = load_quantized(folder / QUANTIZED)
+        pretrained = hub.blank(folder, also["names"])
+        restore(pretrained, state)
+    else:
+        pretrained = hub.load(folder)
     model: nn.Module = pretrained
     made: dict[str, Any] = {}
     if (folder / "lmlib.json").is_file():
