@@ -12,7 +12,6 @@ own, which arrives with the request; it ends when the examiner hangs up there), 
 
 import atexit
 import contextlib
-import importlib
 import io
 import os
 import select
@@ -25,6 +24,7 @@ import types
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,8 @@ class Notebook:
         def too_long(signum: int, frame: Any) -> None:
             raise TimeoutError(f"this cell ran for more than {seconds:g} seconds")
 
-        importlib.invalidate_caches()  # a module may have been written a moment ago
+        with contextlib.suppress(OSError):  # what a cell has just written is seen
+            sys.path_importer_cache.pop(str(Path.cwd()), None)
         signal.signal(signal.SIGALRM, too_long)
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
