@@ -23,7 +23,8 @@ def add(commands: Any) -> None:
         "grade",
         help="grade a class",
         description="Grade submissions: nbgrader's submitted/ folder, a flat folder "
-        "of notebooks, or the zip or tar that a learning platform exports. What is "
+        "of notebooks, or what Moodle, Canvas, Gradescope or GitHub Classroom exports, "
+        "as a folder, a zip or a tar. What is "
         "graded already and has not changed is not graded again. LMLIB_COURSE_SECRET "
         "decides the hidden inputs.",
     )
