@@ -504,9 +504,7 @@ def _load_gpt2(folder: Path, settings: Mapping[str, Any]) -> SubwordTokenizer:
     inner = tokenizers.Tokenizer(model)
     _make_byte_level(inner)
     _apply(settings, inner)
-    usual = {*chain.from_iterable(_NAMES.values())}
-    named = {name for role in _NAMES for name in _special_name(settings, role)}
-    known = (usual | named) & inner.get_vocab().keys()
+    known = _special_names(settings) & inner.get_vocab().keys()
     inner.add_special_tokens([AddedToken(s, special=True) for s in sorted(known)])
     _add_tokens(folder, settings, inner)
     return SubwordTokenizer(inner, _find_specials(inner, settings))
@@ -546,6 +544,12 @@ def _special_name(settings: Mapping[str, Any], role: str) -> list[str]:
     return _content(settings.get(f"{role}_token"))
 
 
+def _special_names(settings: Mapping[str, Any]) -> set[str]:
+    """The names of all roles, usual and given."""
+    named = {name for role in _NAMES for name in _special_name(settings, role)}
+    return named.union(*_NAMES.values())
+
+
 def _content(token: object) -> list[str]:
     """A token, which may be written with the options of an AddedToken: one or none."""
     content = token.get("content") if isinstance(token, dict) else token
@@ -568,8 +572,7 @@ def _apply(settings: Mapping[str, Any], inner: tokenizers.Tokenizer) -> None:
     if isinstance(given, pre_tokenizers.ByteLevel) and "add_prefix_space" in settings:
         given.add_prefix_space = settings["add_prefix_space"]
     # Special tokens in a text are text, also here.
-    special = {name for role in _NAMES for name in _special_name(settings, role)}
-    special |= {*chain.from_iterable(_NAMES.values())}
+    special = _special_names(settings)
     inner.add_tokens(
         [
             AddedToken(word, single_word=True, normalized=False)
@@ -584,12 +587,9 @@ def _add_tokens(
     folder: Path, settings: Mapping[str, Any], inner: tokenizers.Tokenizer
 ) -> None:
     """The tokens that were added to the vocabulary in `folder`, with their ids."""
-    special = {
-        name
-        for token in settings.get("additional_special_tokens", ())
-        for name in _content(token)
-    }
-    special |= {name for role in _NAMES for name in _special_name(settings, role)}
+    special = _special_names(settings).union(
+        *map(_content, settings.get("additional_special_tokens", ()))
+    )
     added: dict[str, Any] = {
         str(i): {"content": name, "special": name in special}
         for name, i in _read_object(folder / "added_tokens.json").items()

@@ -371,6 +371,10 @@ def test_tokens_that_were_added(tmp_path):
     added.write_text(json.dumps({"Plain": n + 1}))
     with pytest.raises(ValueError, match=f"'Plain'.* have the id {n + 1}, and would"):
         load_tokenizer(tmp_path)
+    # GPT-2's way to have padding: a name that is usual, and named nowhere.
+    added.write_text(json.dumps({"<|pad|>": n}))
+    assert load_tokenizer(tmp_path).special.pad == PIECES.index("[PAD]")
+    assert n not in load_tokenizer(tmp_path).encode("<|pad|>")
     added.unlink()
     decoder = {str(n): {"content": "Plain", "special": False, "normalized": False}}
     bert_folder(tmp_path, added_tokens_decoder=decoder)
