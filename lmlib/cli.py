@@ -7,9 +7,11 @@
 
 import argparse
 import importlib.util
+import io
 import os
 import shlex
 import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,8 +62,10 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
         return 2
     if arguments is None and "begin" in given:  # typed, not called by a program
         given.begin(given)
+    quiet = getattr(given, "quiet", False)
     try:
-        return int(given.run(given))
+        with redirect_stdout(io.StringIO()) if quiet else nullcontext():
+            return int(given.run(given))
     except BrokenPipeError:  # such as of `| head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -96,6 +96,7 @@ def run(given: argparse.Namespace) -> int:
             device=device,
             folder=options.run_folder(given.out),
             resume=given.resume,
+            progress=False if given.quiet else None,
             configuration={
                 "teacher": weights_digest(teacher),
                 "tokenizer": kept.tokenizer.digest,

@@ -97,6 +97,7 @@ def run(given: argparse.Namespace) -> int:
             device=device,
             folder=options.run_folder(given.out),
             resume=given.resume,
+            progress=False if given.quiet else None,
         )
         if parallel.rank() == 0:
             scores = tuned.test()

@@ -70,6 +70,9 @@ def add_training(
     )
     add_device(group)
     group.add_argument(
+        "--quiet", action="store_true", help="say nothing but what goes wrong"
+    )
+    group.add_argument(
         "--resume",
         action="store_true",
         help="go on with the run in --out, which was killed or has just begun",

@@ -124,6 +124,7 @@ def run(given: argparse.Namespace) -> int:
             device=device,
             folder=options.run_folder(out),
             resume=given.resume,
+            progress=False if given.quiet else None,
         )
         if first:
             made = {

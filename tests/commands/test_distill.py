@@ -97,7 +97,7 @@ def test_goes_on_with_the_same_teacher_and_examples_alone(tmp_path, capsys):
     [
         (["--layers", "0"], "1 … 2 layers, got 0"),
         (["--soft", "-1"], "--soft must not be negative, got -1.0"),
-        (["--hidden", "nan"], "--hidden must not be negative, got nan"),
+        (["--hidden", "-1"], "--hidden must not be negative, got -1.0"),
         (["--task", "packages"], "is not fine-tuned, and learns from --text"),
     ],
 )

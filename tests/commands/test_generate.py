@@ -57,7 +57,7 @@ def test_answers_can_be_drawn_and_numbered(tmp_path, capsys):
     [
         (["--tokens", "0"], "--tokens must be at least 1, got 0"),
         (["--number", "-1"], "--number must be at least 1, got -1"),
-        (["--temperature", "nan"], "temperature must not be negative, got nan"),
+        (["--temperature", "-1"], "--temperature must not be negative, got -1.0"),
     ],
 )
 def test_odd_values_are_told(tmp_path, capsys, option, words):

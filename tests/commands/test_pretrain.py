@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmlib.cli import main
+from lmlib.training import loop
 from lmlib.training.checkpoints import read_history
 from lmlib.training.saved import load
 from tests.commands.samples import SHORT, TINY, pretrained, text_folder
@@ -84,6 +85,20 @@ def test_mistakes_are_told_in_a_line(tmp_path, capsys):
     assert "nothing" in capsys.readouterr().err
     assert main(["pretrain", "causal", "--family", "pangu"]) == 2
     assert "PanGu" in capsys.readouterr().err
+
+
+def test_quiet_says_nothing_but_what_is_wrong(tmp_path, capsys, monkeypatch):
+    seen = []
+    bar = loop._bar
+    monkeypatch.setattr(loop, "_bar", lambda *a: seen.append(a[2]) or bar(*a))
+    text, out = text_folder(tmp_path / "text"), str(tmp_path / "out")
+    command = ["pretrain", "mlm", "--text", text, "--tokenizer", "bytes", "--quiet"]
+    assert main([*command, *TINY, *SHORT, "--out", out]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert seen == [False]  # no bar, on a terminal either
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+    assert main([*command, *TINY, *SHORT, "--out", out]) == 2
+    assert capsys.readouterr().err.startswith("lmlib: ")
 
 
 def test_characters_for_which_the_vocabulary_has_no_room_name_the_option(
