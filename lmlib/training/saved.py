@@ -150,9 +150,9 @@ def load(
 
 def _load(folder: Path, device: torch.device | str | None) -> SavedModel:
     if (folder / QUANTIZED).is_file():
-        state, also = load_quantized(folder / QUANTIZED)
+        rounded, also = load_quantized(folder / QUANTIZED)
         pretrained = hub.blank(folder, also["names"])
-        restore(pretrained, state)
+        restore(pretrained, rounded)
     else:
         pretrained = hub.load(folder)
     model: nn.Module = pretrained
