@@ -155,8 +155,8 @@ class _Completion(argparse.Action):
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    (found,) = (a for a in parser._actions if isinstance(a.choices, dict))
-    return dict(found.choices)
+    (found,) = (a.choices for a in parser._actions if isinstance(a.choices, dict))
+    return found
 
 
 class _Parser(argparse.ArgumentParser):
