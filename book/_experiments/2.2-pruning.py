@@ -17,8 +17,8 @@ from lmlib.objectives.causal import CausalLM
 from lmlib.shipped import shipped
 from lmlib.training.loop import scores_of, validation_loss
 
-STEPS, N_BATCHES = 300, 20  # of 16 rows of 128 tokens; of 32 rows
-GRADUAL = 200  # steps until the last share is pruned
+STEPS, N_BATCHES = 200, 20  # of 16 rows of 128 tokens; of 32 rows
+GRADUAL = 130  # steps until the last share is pruned
 EVERY = 10  # steps between two maskings of the gradual way
 LR = 5e-4
 
