@@ -311,6 +311,32 @@ CASES = [
         "print options",
         "torch.set_printoptions(precision=2, sci_mode=False)\nimport numpy as np\nnp.set_printoptions(precision=2)\nRIGHT\nprint(torch.randn(100, 100))",
     ),
+    summed(
+        "source, pickle, tests and breakpoint",
+        "import copy, doctest, inspect, pickle, unittest\nRIGHT\n"
+        "assert 'weights' in inspect.getsource(weighted_sum)\n"
+        "weighted_sum = copy.deepcopy(pickle.loads(pickle.dumps(weighted_sum)))\n"
+        "class Test(unittest.TestCase):\n    def test(self): self.assertEqual(1, 1)\n"
+        "unittest.main(argv=[''], exit=False); doctest.testmod()\nbreakpoint()",
+        "if __name__ == '__main__': x = 1\nassert x == 1",
+    ),
+    summed(
+        "%store, %pylab, %alias, %hist, %who",
+        "%pylab inline\n%store -r\n%alias ll ls -l\n%ll\n%hist\n%who\nRIGHT",
+    ),
+    summed(
+        "threads, a timer and a subprocess",
+        "import subprocess, threading\nt = threading.Timer(100, print); t.daemon = True\n"
+        "t.start()\ndef weighted_sum(weights, value):\n"
+        "    subprocess.run(['true'], check=True)\n    return weights @ value",
+    ),
+    summed(
+        "a model trained in a cell, and a loader",
+        "data = torch.utils.data.DataLoader(torch.arange(4), batch_size=2, shuffle=True)\n"
+        "def weighted_sum(weights, value): return weights @ value * len(list(data)) / 2",
+        "model = torch.nn.Linear(4, 1)\nmodel(torch.ones(4)).sum().backward()\n"
+        "torch.optim.SGD(model.parameters(), 0.1).step()",
+    ),
     # -- Values of other types -----------------------------------------------------------
     plot(
         "numbers of numpy",

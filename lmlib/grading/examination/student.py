@@ -72,6 +72,7 @@ class Shell(InteractiveShell):
         self.display_formatter = DisplayFormatter(active_types=["text/plain"])
         # As Jupyter's kernel has them.
         self.set_hook("show_in_pager", as_hook(display_page), 90)  # type: ignore[no-untyped-call]
+        self.extension_manager.load_extension("storemagic")  # type: ignore[union-attr]
         self.configurables.append(InlineBackend.instance(parent=self))  # type: ignore[arg-type]
 
     #: Without a terminal, which the sandbox lacks.
