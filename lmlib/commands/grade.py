@@ -23,7 +23,8 @@ def add(commands: Any) -> None:
         "grade",
         help="grade a class",
         description="Grade submissions: nbgrader's submitted/ folder, a flat folder "
-        "of notebooks, or the zip or tar that a learning platform exports. What is "
+        "of notebooks, or what Moodle, Canvas, Gradescope or GitHub Classroom exports, "
+        "as a folder, a zip or a tar. What is "
         "graded already and has not changed is not graded again. LMLIB_COURSE_SECRET "
         "decides the hidden inputs.",
     )
@@ -180,7 +181,8 @@ def class_of(given: argparse.Namespace) -> Any:
     if not named:
         where.mkdir(parents=True, exist_ok=True)
     of_many = {"is_for_it": is_for_it} if len(sources) > 1 else {}
-    submissions = collect(where, name, source, given.roster, **of_many)
+    said: list[str] = []
+    submissions = collect(where, name, source, given.roster, say=said.append, **of_many)
     # After archives alone there is nothing in submitted/, and pages to make anew.
     idle = all(submission.reason == NOTHING for submission in submissions)
     idle = idle and not named and not known and not given.due
@@ -198,6 +200,7 @@ def class_of(given: argparse.Namespace) -> Any:
         tuple(others),
         tuple(unclear),
         {student: asdict(person) for student, person in people.items()},
+        tuple(said),
         assignment.nbgrader_config(course, sources[name].parents[2]),
         deadlines.read_extensions(course),
     )
@@ -257,6 +260,8 @@ def run(given: argparse.Namespace) -> int:
     if sheet and sheet.platform == "Moodle" and found.others:
         raise ValueError("a worksheet is of one assignment: say which, --assignment")
     remember_secret()
+    for line in found.said:
+        print(line)
     _grade(given, io_process, found, sheet)
     for path in found.unclear:
         print(f"not graded: {path}, for nothing tells of which assignment it is")

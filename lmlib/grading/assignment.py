@@ -23,10 +23,12 @@ it is nbgrader that takes them out.
 """
 
 import argparse
+import glob
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -174,17 +176,23 @@ def nbgrader(*arguments: str, course: Path, folder: Path = ROOT) -> None:
     """
     # nbgrader calls `alembic`, which lies beside Python, on the PATH or not.
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "nbgrader", *arguments),
-            f"--CourseDirectory.root={course}",
-            f"--CourseDirectory.db_url=sqlite:///{course / 'gradebook.db'}",
-        ],
-        cwd=folder,
-        env={**os.environ, "LMLIB_COURSE": str(course), "PATH": path},
-        capture_output=True,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory() as folder_of_link:
+        root = course
+        if glob.escape(str(course)) != str(course):
+            # nbgrader takes brackets in the name of the course's folder for a pattern.
+            root = Path(folder_of_link) / "course"
+            root.symlink_to(course, target_is_directory=True)
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "nbgrader", *arguments),
+                f"--CourseDirectory.root={root}",
+                f"--CourseDirectory.db_url=sqlite:///{course / 'gradebook.db'}",
+            ],
+            cwd=folder,
+            env={**os.environ, "LMLIB_COURSE": str(course), "PATH": path},
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         log = (done.stdout + done.stderr)[-3000:]
         for words in ("disk is full", "No space left on device"):

@@ -39,6 +39,7 @@ class Class:
         others: assignments that were handed in as well, to be graded after this one.
         unclear: files that are for one of several assignments, and nothing tells which.
         people: what the roster says of each student, for the gradebook.
+        said: what had to be guessed, in lines for the instructor.
         config: nbgrader's configuration, for the penalty on late submissions.
         extensions: of `results.deadlines`.
     """
@@ -50,6 +51,7 @@ class Class:
     others: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
     people: dict[str, dict[str, str]] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
     config: Any = None
     extensions: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -96,8 +98,8 @@ class IOProcess:
         if isinstance(found, Exception):
             raise found
         submissions = tuple(self._receive() for _ in range(found[3]))
-        course, folder, source, _, others, unclear = found
-        return Class(course, folder, source, submissions, others, unclear)
+        course, folder, source, _, others, unclear, said = found
+        return Class(course, folder, source, submissions, others, unclear, said=said)
 
     def write(self, record: Record) -> None:
         """Into the gradebook and on a feedback page, while others are being graded."""
@@ -161,7 +163,7 @@ def _serve(connection: Connection, read: Callable[[], Class]) -> None:
         connection.send(error)
         return
     first = (found.course, found.folder, found.source, len(found.submissions))
-    connection.send((*first, found.others, found.unclear))
+    connection.send((*first, found.others, found.unclear, found.said))
     for submission in found.submissions:
         connection.send(submission)
     course, folder = found.course, found.folder

@@ -397,22 +397,25 @@ def test_empty_course_and_other_files_are_told(tmp_path, capsys, notebooks, grad
     assert points(grade("course")) == {"anna": "0", "bob": "0"}
 
 
-def test_the_course_is_the_one_that_nbgrader_works_on(tmp_path, monkeypatch):
+def test_the_course_is_the_one_that_nbgrader_works_on(tmp_path, monkeypatch, capsys):
     def course(*options):
         return grade_command.course_of(parse(["grade", *options]))
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LMLIB_COURSE", raising=False)
     assert course() == ROOT / "course"  # wherever one stands
-    monkeypatch.setenv("LMLIB_COURSE", "mine")
-    assert course() == tmp_path / "mine"
+    mine = tmp_path / "mine [2024]"  # which is no pattern
+    monkeypatch.setenv("LMLIB_COURSE", mine.name)
+    assert course() == mine
     assert course("--course", "other") == tmp_path / "other"
     (tmp_path / "anna.ipynb").write_text("{")
+    (tmp_path / "class.csv").write_bytes("id,name\nanna,王小明\n".encode("gbk"))
     arguments = ["grade", "anna.ipynb", "--assignment", ASSIGNMENT]
-    assert main(arguments) == 0
-    assert list(marks_of(tmp_path / "mine")) == ["anna"]
-    assignment.nbgrader("export", course=tmp_path / "mine")
-    export = (tmp_path / "mine" / "grades.csv").read_text()
+    assert main([*arguments, "--roster", "class.csv"]) == 0
+    assert capsys.readouterr().out.count("was read as GBK") == 1
+    assert list(marks_of(mine)) == ["anna"]
+    assignment.nbgrader("export", course=mine)
+    export = (mine / "grades.csv").read_text()
     assert f"{ASSIGNMENT}," in export
     assert not (ROOT / "grades.csv").exists()
 

@@ -173,3 +173,13 @@ def test_an_answer_that_a_person_grades(tmp_path):
     path.write_text(BY_HAND.replace(" points=2", ""))
     with pytest.raises(ValueError, match="by_hand='code' needs points="):
         assignment.read_source(path)
+
+
+def test_the_course_may_lie_in_a_folder_with_brackets(tmp_path):
+    course = tmp_path / "ML [2024]*" / "course"
+    course.mkdir(parents=True)
+    assignment.enter(sample_class.SOLUTION, course)
+    name = sample_class.ASSIGNMENT
+    assert (course / "release" / name / f"{name}.ipynb").is_file()
+    assert (course / "gradebook.db").is_file()
+    assert not (course / "release" / name).is_symlink()

@@ -18,11 +18,13 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+
+from lmlib.grading.submissions.encodings import is_gbk
 
 #: A notebook of 20 MiB has megabytes of plots in it; the text of one takes 100 kB.
 MAX_FILE = 20 << 20
@@ -32,8 +34,10 @@ MAX_MEMBERS, MAX_MEMBERS_OF_STUDENT = 100_000, 1_000
 MAX_RATIO = 100
 #: Small things may compress better than MAX_RATIO and harm nobody.
 SMALL = 1 << 20
-#: A tar member's own header, which tarfile reads whole.
-MAX_TAR_HEADER = 8 << 10
+#: A tar member's own header, which tarfile reads whole; and with all the records that
+#: it has no use for, such as the attributes that a Mac gives to files.
+MAX_TAR_HEADER, MAX_TAR_RECORDS = 8 << 10, 1 << 20
+MAX_RECORDS = 1_000
 MAX_DEPTH = 8
 MAX_XZ_MEMORY = 128 << 20
 
@@ -84,10 +88,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Contents:
-    """What was found, and why there may be more that was not."""
+    """What was found, and why there may be more that was not.
+
+    Attributes:
+        guess: in which encoding names were read that do not say it, if one was guessed.
+    """
 
     items: list[Item]
     broken: str = ""
+    guess: str = ""
 
 
 @contextmanager
@@ -225,19 +234,68 @@ def _unpacked(
                 archive = stack.enter_context(zipfile.ZipFile(file))
                 contents = _zip_contents(archive, total, members)
             else:
-                contents = _tar_contents(_Tape(file, size, total, magic), members)
+                tape = _Tape(file, size, total, magic)
+                contents = _tar_contents(tape, total, members)
         except Exception:
             contents = Contents([], BROKEN)
         yield contents
 
 
-def _place(name: str) -> tuple[tuple[str, ...], str]:
-    """Where a member lies, and what is wrong with its name."""
+def _place(name: str) -> tuple[tuple[str, ...], str, str]:
+    """Where a member lies, what is wrong with its name, and how that leads out.
+
+    The last is the same for all that a program has stored with their whole path.
+    """
     name = name.replace("\\", "/")
+    out = cast(re.Match[str], re.match(r"(?:[A-Za-z]:/)?(?:\.{0,2}/)*", name))[0]
+    out = "/".join(part for part in out.split("/") if part != ".")
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    escapes = name.startswith("/") or re.match(r"[A-Za-z]:/", name) or ".." in parts
+    if out[1:2] == ":":
+        parts = parts[1:]
     inside = tuple(part for part in parts if part != "..")
-    return inside, ESCAPES if escapes else ""
+    if parts.count("..") > out.count(".."):
+        return inside, ESCAPES, name
+    return inside, ESCAPES if out else "", out
+
+
+def _settled(items: list[Item], ways: set[str], broken: str = "") -> Contents:
+    """Where all of a class lies at one place outside, its names say so, and no more."""
+    if len(ways) == 1 and "" not in ways:
+        items = [
+            replace(item, problem="" if item.problem == ESCAPES else item.problem)
+            for item in items
+        ]
+    return Contents(items, broken)
+
+
+def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
+    """The names of a zip's members, and which encoding was guessed.
+
+    Names that are not marked as UTF-8 should be in the alphabet of the first PCs, as
+    zipfile reads them. Macs and platforms write UTF-8 all the same, and Windows what
+    the country uses.
+    """
+    marked = 0x800  # the flag for UTF-8
+    raw = {
+        info.filename: info.filename.encode("cp437")
+        for info in infos
+        if not info.flag_bits & marked and not info.filename.isascii()
+    }
+    read = {}
+    for name, data in raw.items():
+        # Hardly anything else is UTF-8 by chance.
+        with suppress(UnicodeDecodeError):
+            read[name] = data.decode()
+    rest = {name: data for name, data in raw.items() if name not in read}
+    guess = ""
+    if rest:
+        guess = "gb18030" if is_gbk(b"/".join(rest.values())) else "cp437"
+        read |= {name: data.decode(guess) for name, data in rest.items()}
+    names = [
+        info.filename if info.flag_bits & marked else read.get(info.filename)
+        for info in infos
+    ]
+    return [n or i.filename for n, i in zip(names, infos, strict=True)], guess
 
 
 def _zip_contents(archive: zipfile.ZipFile, total: int, members: int) -> Contents:
@@ -245,9 +303,12 @@ def _zip_contents(archive: zipfile.ZipFile, total: int, members: int) -> Content
     if len(infos) > members:
         return Contents([], CROWDED)
     items = []
+    ways: set[str] = set()
     unpacked = packed = 0
-    for position, info in enumerate(infos):
-        parts, problem = _place(info.filename)
+    names, guess = _names(infos)
+    for position, (info, name) in enumerate(zip(infos, names, strict=True)):
+        parts, problem, way = _place(name)
+        ways.add(way)
         if not parts:
             continue
         mode = info.external_attr >> 16
@@ -280,9 +341,9 @@ def _zip_contents(archive: zipfile.ZipFile, total: int, members: int) -> Content
     # The archive of a class is not lost for one large file of one student: of a zip,
     # only what is needed is unpacked.
     bomb = unpacked > max(SMALL, MAX_RATIO * packed) or unpacked > total
-    if bomb and total == MAX_TOTAL_OF_STUDENT:
-        return Contents([], BOMB)
-    return Contents(items)
+    if total == MAX_TOTAL_OF_STUDENT:
+        return Contents([], BOMB) if bomb else Contents(items)
+    return replace(_settled(items, ways), guess=guess)
 
 
 class _Tape:
@@ -323,9 +384,11 @@ class _Tape:
         return int(self.file.seek(position))
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= MAX_TAR_HEADER:
+        if not 0 <= size <= MAX_TAR_RECORDS:
             raise Unreadable(BROKEN)
         data = bytes(self.file.read(size))
+        if size > MAX_TAR_HEADER:
+            data = _records_in_use(data)
         # In a long run of digits tarfile's expressions take quadratic time.
         if re.search(rb"\d{100}", data):
             raise Unreadable(BROKEN)
@@ -337,8 +400,32 @@ class _Tape:
         return bytes(self.file.read(size))
 
 
-def _tar_contents(tape: _Tape, members: int) -> Contents:
+def _records_in_use(data: bytes) -> bytes:
+    """A tar member's extended header without what tarfile has no use for.
+
+    Raises:
+        Unreadable: it is none, or still too large.
+    """
+    kept, at, count = b"", 0, 0
+    while at < len(data) and data[at]:
+        count += 1
+        match = re.compile(rb"(\d{1,9}) ([^=\n]{1,300})=").match(data, at)
+        end = at + int(match[1]) if match else 0
+        if match is None or not match.end() <= end <= len(data) or count > MAX_RECORDS:
+            raise Unreadable(BROKEN)
+        if match[2] in (b"path", b"linkpath", b"size", b"mtime", b"hdrcharset") or (
+            match[2].startswith(b"GNU.sparse.")
+        ):
+            kept += data[at:end]
+        at = end
+    if len(kept) > MAX_TAR_HEADER:
+        raise Unreadable(BROKEN)
+    return kept
+
+
+def _tar_contents(tape: _Tape, total: int, members: int) -> Contents:
     items: list[Item] = []
+    ways: set[str] = set()
     count = 0
     try:
         archive = tarfile.TarFile(fileobj=tape, mode="r")  # type: ignore[arg-type]
@@ -346,7 +433,9 @@ def _tar_contents(tape: _Tape, members: int) -> Contents:
             count += 1
             if count > members:
                 return Contents(items, CROWDED)
-            parts, problem = _place(info.name)
+            cast(Any, archive).members.clear()  # or it keeps all their headers
+            parts, problem, way = _place(info.name)
+            ways.add(way)
             if parts:
                 items.append(_tar_item(tape, info, parts, problem, count))
         # tarfile takes a torn header for the end; the real end is a block of zeros.
@@ -357,7 +446,7 @@ def _tar_contents(tape: _Tape, members: int) -> Contents:
         return Contents(items, str(error))
     except Exception:
         return Contents(items, BROKEN)
-    return Contents(items)
+    return Contents(items) if total == MAX_TOTAL_OF_STUDENT else _settled(items, ways)
 
 
 def _tar_item(

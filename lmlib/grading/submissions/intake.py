@@ -22,6 +22,7 @@ from lmlib.grading.submissions.archives import (
     opened,
     opened_of_student,
 )
+from lmlib.grading.submissions.encodings import CALLED
 from lmlib.grading.submissions.notebooks import (
     INVISIBLE,
     ITSELF,
@@ -86,6 +87,7 @@ def collect(
     source: NotebookNode,
     roster: Path | None = None,
     is_for_it: Callable[[Item], bool] = lambda item: True,
+    say: Callable[[str], object] = lambda line: None,
 ) -> list[Submission]:
     """Everything handed in for `assignment`, one submission a student, by name.
 
@@ -98,11 +100,14 @@ def collect(
         roster: a CSV file with a column `id`, `student_id` or `username`, and if there
             are `name`, `email` and `lms_id`, students are found by these as well.
         is_for_it: False for a file that belongs to another assignment.
+        say: is told what had to be guessed, in lines for the instructor.
 
     Raises:
         ValueError: `where` or `roster` cannot be used; for the instructor.
     """
     known = read_roster(roster) if roster is not None else None
+    for note in known.notes if known else ():
+        say(note)
     given = Assignment(source)
     where = submitted(where, assignment)
     archive = where.is_file() and not is_notebook(where.name)
@@ -123,6 +128,11 @@ def collect(
             for one in found
         ]
         broken = contents.broken
+        if contents.guess:
+            say(
+                f"The names in {where.name} do not say how their letters are written; "
+                f"they were read as {CALLED[contents.guess]}."
+            )
     nothing = NOTHING
     if broken:
         nothing = (

@@ -114,10 +114,12 @@ def by_student(
     claims = list(_claims(items, assignment, is_folder, roster))
     inside = {claim.name for claim in claims if claim.item.problem != ESCAPES}
     for at, claim in enumerate(claims):
-        if claim.item.problem == ESCAPES and claim.name not in inside:
-            doubt = OUTSIDE.format(listed([claim.item.path]))
-            name = "_".join(claim.item.parts)
-            claims[at] = replace(claim, name=name, doubt=doubt)
+        item = claim.item
+        if item.problem == ESCAPES and claim.name not in inside:
+            doubt = OUTSIDE.format(listed([item.path]))
+            file = "" if item.is_folder else item.name
+            claims[at] = Claim(item, "_".join(item.parts), file, (), doubt=doubt)
+    claims = [c for c in claims if c.item.problem != ESCAPES or c.file]
     found: list[HandedIn] = []
     known: dict[str, list[Claim]] = defaultdict(list)
     unknown: dict[tuple[str, str], list[Claim]] = defaultdict(list)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmlib.grading.submissions.encodings import CALLED, is_gbk
+
 MAX_ROSTER = 10 << 20
 
 #: Column names after `plain`, the best first: nbgrader's own, Moodle's, Canvas's, and
@@ -61,16 +63,6 @@ _PARTICIPANT = re.compile(
 #: student that it makes for the teacher to look through.
 _POINTS = "Points Possible"
 _TEST_STUDENT = ("studenttest", "teststudent")
-
-#: How files are written that do not say it, beside UTF-8, and what people call it.
-_ENCODINGS = {
-    "utf-16-le": "UTF-16",
-    "utf-16-be": "UTF-16",
-    "gb18030": "GBK",
-    "big5": "Big5",
-    "cp1252": "Windows-1252, of Western Europe",
-    "latin-1": "Latin-1, of Western Europe",
-}
 
 
 @dataclass(frozen=True)
@@ -344,7 +336,7 @@ def _text(path: Path) -> tuple[str, list[str]]:
         return text, []
     return text, [
         f"The roster {path} does not say how its letters are written; it was read as "
-        f"{_ENCODINGS[guess]}. If names are wrong, save it as CSV in UTF-8."
+        f"{CALLED[guess]}. If names are wrong, save it as CSV in UTF-8."
     ]
 
 
@@ -376,20 +368,6 @@ def _decoded(data: bytes) -> tuple[str, str]:
     if "cp1252" in texts:
         return texts["cp1252"], "cp1252"
     return data.decode("latin-1"), "latin-1"
-
-
-def is_gbk(data: bytes) -> bool:
-    """Whether text that is not UTF-8 is Chinese, rather than Western European.
-
-    There, a letter with an accent stands among letters without; here, characters take
-    two bytes, and both are above 0xa0 in nearly all that names are made of.
-    """
-    try:
-        wide = [c for c in data.decode("gb18030") if not c.isascii()]
-    except UnicodeDecodeError:
-        return False
-    common = [c for c in wide if min(c.encode("gb18030")) > 0xA0]
-    return bool(wide) and 2 * len(common) >= len(wide)
 
 
 def _rows(path: Path, text: str) -> list[tuple[int, list[str]]]:

@@ -1,5 +1,6 @@
 """Files and archives that are traps cost their owner alone."""
 
+import base64
 import gzip
 import io
 import lzma
@@ -16,6 +17,7 @@ from zlib import crc32
 import pytest
 
 from lmlib.grading.submissions import archives
+from lmlib.grading.submissions.intake import NOTHING, collect
 from tests.grading.submissions.samples import (
     ANSWERS,
     ASSIGNMENT,
@@ -308,3 +310,135 @@ def test_sparse_member(tmp_path, source):
     where.write_bytes(bytes(block) + bytes(10240))
     (submission,) = all_of(where, source).values()
     assert "is not an ordinary file" in submission.reason
+
+
+# -- Archives as programs write them --------------------------------------------------
+
+
+def as_written(names: list[bytes], data: bytes = WORK) -> bytes:
+    """A zip whose names are these bytes, without the mark of UTF-8."""
+    packed = zipped({f"{at:0{len(name)}d}": data for at, name in enumerate(names)})
+    for at, name in enumerate(names):
+        packed = packed.replace(f"{at:0{len(name)}d}".encode(), name)
+    return packed
+
+
+NAMES = "id,name\nmm,Max Müller\nwx,王小明\nlj,李喆\njo,Jo Doe\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "encoding", "students", "guess"),
+    [
+        (["Mu\u0308ller Max.ipynb", "王小明.ipynb"], "utf-8", ["mm", "wx"], None),
+        (["Müller Max.ipynb", "Jo Doe.ipynb"], "cp437", ["mm", "jo"], "IBM 437"),
+        (
+            ["王小明.ipynb", "李喆.ipynb", "Jo Doe.ipynb"],
+            "gbk",
+            ["wx", "lj", "jo"],
+            "GBK",
+        ),
+    ],
+)
+def test_names_in_a_zip_that_do_not_say_their_encoding(
+    tmp_path, source, files, encoding, students, guess
+):
+    where = tmp_path / "class.zip"
+    where.write_bytes(as_written([name.encode(encoding) for name in files]))
+    (tmp_path / "class.csv").write_text(NAMES, encoding="utf-8")
+    lines: list[str] = []
+    found = collect(where, ASSIGNMENT, source, tmp_path / "class.csv", say=lines.append)
+    assert {one.student for one in found if one.notebook} == set(students)
+    assert len(found) == 4
+    assert len(lines) == (guess is not None)
+    assert not guess or "The names in class.zip do not say" in lines[0]
+    assert not guess or f"they were read as {guess}" in lines[0]
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize(
+    "out", ["C:\\class\\", "../../", "/home/ann/", "\\\\server\\x\\"]
+)
+def test_a_class_that_was_packed_with_its_whole_path(tmp_path, source, pack, out):
+    where = tmp_path / "class"
+    sep = "\\" if "\\" in out else "/"
+    files = {
+        out + sep.join((who, ASSIGNMENT, f"{ASSIGNMENT}.ipynb")): WORK
+        for who in ("ann", "bob")
+    }
+    where.write_bytes(pack(files))
+    found = all_of(where, source)
+    assert list(found) == ["ann", "bob"]
+    assert all(answers(one) == ANSWERS for one in found.values())
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_some_names_that_lead_out_are_nobodys(tmp_path, source, pack):
+    where = tmp_path / "class"
+    inside = f"{ASSIGNMENT}/{ASSIGNMENT}.ipynb"
+    names = (
+        f"C:\\class\\a-case\\{inside}",
+        f"..\\..\\up\\{inside}",
+        f"x/../../ann/{inside}",
+    )
+    for files in (names, (*names, f"bob/{inside}"), (names[1], names[2])):
+        where.write_bytes(pack(dict.fromkeys(files, WORK)))
+        (tmp_path / "class.csv").write_text("id\nup\nann\nbob\n")
+        found = all_of(where, source, tmp_path / "class.csv")
+        assert {"C_", "up", "class", "a-case"} & set(found) == {"up"}
+        assert found["up"].reason == found["ann"].reason == NOTHING
+        assert (found["bob"].notebook is not None) == (len(files) == 4)
+        strange = [one for one in found.values() if one.path and one.student != "bob"]
+        assert len(strange) == (3 if "C:" in files[0] else 2)
+        for one in strange:
+            assert "its name leads out of the archive" in one.needs_person[0]
+            assert "leads out of the archive" in one.reason
+
+
+def test_tar_of_a_mac_with_large_attributes(tmp_path, source):
+    """libarchive writes each extended attribute in two ways."""
+    value = base64.b64encode(random.Random(3).randbytes(9000)).decode()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for who in ("ann", "Zo\u00eb " + "z" * 120):
+            info = tarfile.TarInfo(f"{who}.ipynb")
+            info.size = len(WORK)
+            info.pax_headers = {
+                f"{kind}.xattr.com.apple.{name}": value
+                for kind in ("LIBARCHIVE", "SCHILY")
+                for name in ("macl", "metadata:kMDItemWhereFroms")
+            }
+            archive.addfile(info, io.BytesIO(WORK))
+    for suffix, data in (
+        ("tar", buffer.getvalue()),
+        ("tgz", gzip.compress(buffer.getvalue())),
+    ):
+        where = tmp_path / f"class.{suffix}"
+        where.write_bytes(data)
+        found = all_of(where, source)
+        assert [who[:4] for who in found] == ["Zo\u00eb ", "ann"]
+        assert all(answers(one) == ANSWERS for one in found.values())
+
+
+def pax(records: bytes) -> bytes:
+    info = special("x", tarfile.XHDTYPE)
+    info.size = len(records)
+    block = info.tobuf(tarfile.GNU_FORMAT) + records + bytes(-len(records) % 512)
+    return tarred({"ann.ipynb": WORK})[: 512 + FULL_BLOCKS] + block + bytes(10240)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        b"5 a=\n" * 40_000,  # as many as there is room for
+        b"900000 path=" + b"x" * 899_987 + b"\n",  # one that is in use
+        b"20000 a" + b"b" * 19_993,  # none at all
+        b"99999999 a=" + b"b" * 20_000,  # that end somewhere else
+        b"0 a=" + b"b" * 20_000,
+    ],
+)
+def test_large_headers_of_another_kind_are_refused(tmp_path, source, records):
+    where = tmp_path / "class.tar"
+    where.write_bytes(pax(records))
+    found = all_of(where, source)
+    assert answers(found["ann"]) == ANSWERS
+    assert "damaged" in found["class.tar"].reason
