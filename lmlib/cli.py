@@ -60,6 +60,9 @@ def main(arguments: list[str] | None = None, **ready: Any) -> int:
             file=sys.stderr,
         )
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not every terminal has every letter, and not every name of a file is text.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if arguments is None and "begin" in given:  # typed, not called by a program
         given.begin(given)
     quiet = getattr(given, "quiet", False)
@@ -102,13 +105,11 @@ def _complain(text: str) -> None:
 def told(error: Exception) -> str:
     """What went wrong, in a line; in more where the library says what to do."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}"
     text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
     memory = isinstance(error, MemoryError) or "can't allocate memory" in text
     if memory or "out of memory" in text:
-        return (
-            "there is not enough memory for that; a smaller model or batch needs less"
-        )
+        return "not enough memory: a smaller model, batch or length needs less"
     text = text.partition("\nException raised from")[0]  # where in torch's own code
     return text.strip() or type(error).__name__
 
@@ -156,7 +157,7 @@ class _Completion(argparse.Action):
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     (found,) = (a.choices for a in parser._actions if isinstance(a.choices, dict))
-    return found
+    return dict(found)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """The command line routes, and says what is missing."""
 
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -172,6 +173,14 @@ def test_errors_are_told_in_words(capsys, monkeypatch, error, told):
     assert cli.main(["generate", "x", "y"]) == 2
     (line,) = capsys.readouterr().err.splitlines(keepends=True)
     assert told in line
+
+
+def test_a_name_that_is_no_text_can_be_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    monkeypatch.setattr(cli.generate, "run", lambda given: print("猫 caf\udce9") or 0)
+    assert cli.main(["generate", "x", "y"]) == 0
+    sys.stdout.flush()
+    assert sys.stdout.buffer.getvalue() == b"\\u732b caf\\udce9\n"
 
 
 def test_a_reader_that_has_enough_is_no_error():

@@ -147,7 +147,9 @@ def check_text(name: str, text: str) -> None:
         raise ValueError(f"{name} is no text in UTF-8: {text[:60]!r}")
 
 
-#: Features of a vector below which a second thread on a CPU waits more than it helps.
+#: Features of a vector below which a second thread on a CPU may wait more than it helps:
+#: on two cores that others use too, a step of 32 features took 5.2 times as long with
+#: two threads as with one, a step of 64 features 2.7 times as long.
 SMALL = 256
 
 
