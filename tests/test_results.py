@@ -70,7 +70,8 @@ def test_every_run_is_recorded_once_for_each_of_three_seeds(name, script_of):
     planned = [what for what, _ in script_of(name).runs()]
     done = [{key: row[key] for key in planned[0]} for row in record["rows"]]
     assert sorted(map(str, done)) == sorted(map(str, planned))
-    assert {what["seed"] for what in planned} >= {0, 1, 2}
+    seeds = {what.get("seed") for what in planned}
+    assert seeds == {None} or seeds >= {0, 1, 2}  # None where there is no chance
 
 
 @pytest.fixture

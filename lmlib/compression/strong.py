@@ -97,26 +97,27 @@ def squash(t: Tables, x: Int) -> Int:
 
 # -- Contexts: what of the past a prediction depends on -------------------------------
 
-HISTORY = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "last",  # eight bytes, the newest lowest
-            "folded",  # the same in lower case, a newline as a space
-            "word",  # hash of the letters since the last other byte
-            "word1",  # of the word before
-            "word2",
-            "letters",  # in the word so far
-            "initial",  # its first letter
-            "kinds",  # of the last bytes, 4 bits each
-            "marks",  # the last bytes that were no letters and no space
-            "char",  # the last characters of UTF-8, the newest perhaps begun
-            "char1",
-            "char2",
-            "line",  # where this line begins
-            "line1",  # where the one above does
-        )
-    ]
+
+def record(*names: str) -> np.dtype[Any]:
+    """Numbers that go by names."""
+    return np.dtype([(name, np.int64) for name in names])
+
+
+HISTORY = record(
+    "last",  # eight bytes, the newest lowest
+    "folded",  # the same in lower case, a newline as a space
+    "word",  # hash of the letters since the last other byte
+    "word1",  # of the word before
+    "word2",
+    "letters",  # in the word so far
+    "initial",  # its first letter
+    "kinds",  # of the last bytes, 4 bits each
+    "marks",  # the last bytes that were no letters and no space
+    "char",  # the last characters of UTF-8, the newest perhaps begun
+    "char1",
+    "char2",
+    "line",  # where this line begins
+    "line1",  # where the one above does
 )
 
 
@@ -543,16 +544,11 @@ def learn_stages(stages: Stages, t: Tables, bit: Int) -> None:
 
 # -- Bit: the interval that says which text it is -------------------------------------
 
-CODER = np.dtype(
-    [
-        (name, np.int64)
-        for name in (
-            "low",  # 32 bits, both included
-            "high",
-            "code",  # what the decoder has read of the number
-            "used",  # bytes of the stream
-        )
-    ]
+CODER = record(
+    "low",  # 32 bits, both included
+    "high",
+    "code",  # what the decoder has read of the number
+    "used",  # bytes of the stream
 )
 
 
