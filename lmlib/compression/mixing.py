@@ -130,6 +130,7 @@ _STATES, _AFTER = states()
 _NEXT = [bytes(after[bit] for after in _AFTER) for bit in (0, 1)]
 _USES = [n0 + n1 for n0, n1, _ in _STATES]
 _FIRST = [first_guess(state, 1 << 22) for state in _STATES]
+_EMPTY = bytes(15)  # a line without its check
 #: How far a probability moves the n-th time, in 2^16.
 _PACE = [10 * ONE // (10 * n + 16) for n in range(256)]
 
@@ -289,9 +290,6 @@ class Mixed:
         line = second if used else first
         table[line : line + 16] = bytes((check, *_EMPTY))
         return line
-
-
-_EMPTY = bytes(15)
 
 
 def _hash(number: int) -> int:

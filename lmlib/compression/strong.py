@@ -8,7 +8,9 @@ said. Read from above: contexts → state → maps → match → mixer → SSE �
 All arithmetic is in integers, so that sender and receiver agree to the bit whatever
 their machines, and runs under numba, which an extra brings: 40 KB a second instead of
 24 bytes. Numba's cache looks at this file alone, so whatever is compiled stands in it;
-tables come as arguments, for a global would be frozen into the cache.
+tables come as arguments, for a global would be frozen into the cache. The model takes
+1 KiB for each byte of a text, and at most 300 MiB; four times that if it has read
+another text before.
 Source: M. Mahoney, "Data Compression Explained" (2013), and his paq8 and lpaq.
 """
 
@@ -635,7 +637,7 @@ def run(
 # -- The start ------------------------------------------------------------------------
 
 CHUNK = 4096  # bytes between two reports of progress
-LINES = 1 << 21, 1 << 24  # of 64 bytes, at most: without, and with a text beforehand
+LINES = 1 << 22, 1 << 24  # of 64 bytes, at most: without, and with a text beforehand
 
 
 @functools.cache
@@ -663,8 +665,8 @@ def start(n: int, most_lines: int = LINES[0]) -> Model:
     by_run = (ONE - ONE // (2 + 2 * np.arange(16)))[:, None]
     by_length = (ONE - ONE // (3 + np.arange(32)))[:, None]
     steps = [squash(t, 160 * (k - 16)) << 6 for k in range(33)]
-    lines = min(max(32 * n, 1 << 10), most_lines)
-    places = min(max(n, 1 << 8).bit_length(), 22)
+    lines = min(max(16 * n, 1 << 10), most_lines)
+    places = min(max(n, 1 << 8).bit_length(), 21)
 
     def cells(p: Array, *shape: int) -> Array:
         return np.broadcast_to(p << 8, shape).astype(np.int32)

@@ -100,6 +100,26 @@ def test_damage_gives_other_bytes_and_no_crash():
     assert back != text
 
 
+def test_what_is_written_today_is_read_tomorrow():
+    """Or the number of the file format's version changes."""
+    text = "It was the best of times, it was the worst of times; 学而时习之。".encode()
+    payload = bytes.fromhex(
+        "b928cdcf9a9747c0bd7838b7c29ed544c26fb42d1865a2cf"
+        "424b1411d39d4fcf9edb2f3f35010a7f7f265b306db6cecd"
+    )
+    assert strong.encode(text) == payload
+    assert strong.decode(payload, len(text)) == text
+
+
+@pytest.mark.parametrize("primed", [b"", b"known"])
+def test_a_model_without_a_text_beforehand_takes_at_most_320_mb(primed):
+    def size(part):
+        return sum(map(size, part)) if isinstance(part, tuple) else part.nbytes
+
+    model = strong.start(1 << 40, strong.LINES[1 if primed else 0])
+    assert size(model) < (1200e6 if primed else 320e6)
+
+
 def test_progress_is_told_of_every_chunk():
     text, told = TEXT[:10_000], []
     payload = strong.encode(text, b"primed", lambda *both: told.append(both))
