@@ -349,8 +349,8 @@ class Decoder:
             return self.find(Handle(int(number), str(kind)[:80], str(origin)[:80]))
         if "remote" in tree:
             leaves = tuple(int(v) for v in tree["leaves"])
-            data = self._tensor(tree["remote"])
-            return self.find(RemoteTensor(int(tree["number"]), data, leaves))
+            values = self._tensor(tree["remote"])
+            return self.find(RemoteTensor(int(tree["number"]), values, leaves))
         if "dtype" in tree:
             return TORCH_DTYPES[tree["dtype"]]
         raise CodecError("a value of no known kind")

@@ -57,7 +57,7 @@ if sys.platform == "linux":
 
 MAX_OUTPUT = 20_000  # characters that a student gets to read of one test
 MAX_ERRORS = 4_000  # of them, about the cells before it
-MAX_ADDED = 1_000_000  # characters of cells that a student added, in the record
+MAX_SOURCE = 300_000  # characters of a student's cells that are kept and looked through
 MEMORY = 2 << 30  # bytes, beyond what it has, that a grading process may take
 SAYS = 10.0  # seconds for the second run, even when the time for the notebook is up
 MAX_RESTARTS = 5  # of the student's process, after cells that end it
@@ -663,6 +663,12 @@ def _written(
         elif not nbgrader and text and (cell.cell_type == "code" or text not in given):
             kind = "cell" if cell.cell_type == "code" else "text"
             found[f"{kind} {number}"] = cell.source
+    room = MAX_SOURCE
+    for name in sorted(found, key=lambda name: " " in name):  # answers first
+        text = found[name]
+        if len(text) > room:
+            found[name] = f"{text[:room]}\n# … ({len(text) - room} more characters)"
+        room -= min(len(text), room)
     return tuple(found.items())
 
 
@@ -819,7 +825,7 @@ def _tried(
     test = None
     try:
         session = _session(exam)
-        test = Test(session, exam.limits.test, [source for _, source in exam.ran])
+        test = Test(session, exam.limits.test, _looked_through(exam.ran))
         test.references = None if references is None else list(references)
         if references:
             test.ask("references", test.references)
@@ -869,6 +875,16 @@ def _tried(
     visible, fixed = (tuple(heard.said[hidden]) for hidden in (False, True))
     tried = Tried(result, tuple(before), visible, fixed, heard.plain, references)
     return tried, bool(test and test.lost and test.more_references)
+
+
+def _looked_through(cells: Sequence[tuple[str, str]]) -> list[str]:
+    """The cells in which forbidden calls are sought, answers first, up to a size."""
+    kept, room = set(), MAX_SOURCE
+    for name, source in sorted(cells, key=lambda cell: " " in cell[0]):
+        if len(source) <= room:
+            kept.add(name)
+            room -= len(source)
+    return [source for name, source in cells if name in kept]
 
 
 @contextlib.contextmanager

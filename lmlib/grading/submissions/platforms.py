@@ -360,7 +360,8 @@ def _without(assignment: str, stem: str) -> str:
 def _cleaned(student: str) -> str:
     # Not brought to one Unicode form: two students would then have one name.
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?\"<>|]", "_", student)
-    return name.strip().lstrip(".-")[:100] or "unnamed"
+    # No formula to a spreadsheet: nbgrader's export has no guard.
+    return name.strip().lstrip(".-=+@＝＋－＠")[:100] or "unnamed"
 
 
 def _as_folder_name(student: str, taken: set[str]) -> str:
