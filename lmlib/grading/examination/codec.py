@@ -233,7 +233,8 @@ def _crossing(tensor: torch.Tensor) -> torch.Tensor:
 
 def _check_size(tree: bytes) -> None:
     """Raises CodecError if the JSON is long, or would become many objects."""
-    marks = sum(map(tree.count, (b",", b"[", b"{")))
+    # Not by sum(): in the student's process that may be the student's.
+    marks = tree.count(b",") + tree.count(b"[") + tree.count(b"{")
     if len(tree) > MAX_TREE or marks > MAX_MARKS:
         raise CodecError("too many values, or too long ones")
 
@@ -275,9 +276,7 @@ class Decoder:
                 raise CodecError("too many arrays")
             sizes = struct.unpack_from(f"<{n_buffers}Q", message, 8)
             start = 8 + 8 * n_buffers
-            if start + n_tree + sum(sizes) != len(message):
-                raise CodecError("the message is longer or shorter than it says")
-            if sum(sizes) > MAX_BYTES:
+            if len(message) - start - n_tree > MAX_BYTES:
                 raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
             text = message[start : start + n_tree]
             _check_size(text)
@@ -288,6 +287,8 @@ class Decoder:
             for number, size in enumerate(sizes):
                 self.buffers[number] = whole[start : start + size]
                 start += size
+            if start != len(message):
+                raise CodecError("the message is longer or shorter than it says")
             self.nodes = self.keys = 0
             return self._value(tree, 0)
         except CodecError:

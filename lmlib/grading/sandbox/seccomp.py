@@ -36,9 +36,9 @@ DETOURS = (
 #: holds when they are no process's any more, watches.
 KERNEL_MEMORY = "vmsplice splice tee sendfile inotify_add_watch"
 #: Of `fcntl`: locks of byte ranges, each of which takes memory (F_SETLK, F_SETLKW and
-#: their kin of open files), and larger pipes (F_SETPIPE_SZ). sqlite and others know
-#: the error of a machine that has no locks left.
-LOCKS, LARGER_PIPE = (6, 7, 37, 38), 1031
+#: their kin of open files), and larger pipes (F_SETPIPE_SZ). A lock is granted and not
+#: kept: sqlite, which IPython needs, would wait for it, and nobody else uses the files.
+LOCKS, LARGER_PIPE, GRANTED = (6, 7, 37, 38), 1031, 0
 #: Sockets of every family; a connected pair of streams remains, see `install`. Its
 #: buffers have the size that the machine gives them.
 NETWORK = "socket connect bind listen accept accept4 setsockopt"
@@ -99,7 +99,7 @@ class Filter:
                 ]
 
     def deny_if(self, name: str, argument: int, value: int, error: int) -> None:
-        """Deny a call if the low half of `argument` is `value`."""
+        """Leave a call out if the low half of `argument` is `value`."""
         if (number := syscalls.number(name)) is not None:
             self.program += [
                 (_EQUAL, 0, 4, number),
@@ -131,7 +131,7 @@ def install(network: bool, own_files_only: bool, own_signals_only: bool) -> None
     rules = Filter()
     rules.deny(f"{PROCESSES} {MACHINE} {DETOURS} {KERNEL_MEMORY}")
     for command in LOCKS:
-        rules.deny_if("fcntl", 1, command, errno.ENOLCK)
+        rules.deny_if("fcntl", 1, command, GRANTED)
     rules.deny_if("fcntl", 1, LARGER_PIPE, errno.EPERM)
     # glibc turns to clone, whose flags can be read, when there is no clone3.
     rules.deny("clone3", errno.ENOSYS)

@@ -18,6 +18,7 @@ import select
 import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -255,15 +256,22 @@ def test_a_pair_of_streams_is_left_for_asyncio(room: Room) -> None:
 # --- the kernel's memory -------------------------------------------------------------
 
 
-def _lock_of_an_open_file() -> object:
+def _lock_twice(command: int) -> object:
+    """Lock bytes here and in a child: what is kept would be refused there."""
+    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 2, 1, 0)
     with Path("locked").open("w") as file:
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 2, 1, 0)
-        return fcntl.fcntl(file, 37, lock)  # F_OFD_SETLK
-
-
-def _lock_of_bytes() -> object:
-    with Path("locked").open("w") as file:
-        return fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2)
+        fcntl.fcntl(file, command, lock)
+        if (child := os.fork()) == 0:
+            try:
+                with Path("locked").open("r+") as other:
+                    fcntl.fcntl(other, command, lock)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        kept = os.waitpid(child, 0)[1]
+    if not kept:
+        raise OSError("a lock that nobody keeps")
+    return None
 
 
 def _larger_buffer(option: int) -> object:
@@ -280,8 +288,8 @@ def _pages_in_a_pipe(call: Callable[[int, int], object]) -> object:
 
 
 KERNEL_MEMORY: dict[str, Attack] = {
-    "lock": _lock_of_bytes,
-    "lock of an open file": _lock_of_an_open_file,
+    "lock": lambda: _lock_twice(fcntl.F_SETLK),
+    "lock of an open file": lambda: _lock_twice(37),  # F_OFD_SETLK
     "send buffer": lambda: _larger_buffer(socket.SO_SNDBUF),
     "receive buffer": lambda: _larger_buffer(socket.SO_RCVBUF),
     "pipe": lambda: fcntl.fcntl(os.pipe()[1], fcntl.F_SETPIPE_SZ, 1 << 17),
@@ -325,6 +333,9 @@ def test_what_students_use_is_left(room: Room) -> None:
         with Path("a").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH)  # one for each open file
         asyncio.run(asyncio.sleep(0))
+        with contextlib.closing(sqlite3.connect("db", timeout=1)) as database:
+            database.execute("CREATE TABLE t (x)")
+            database.commit()
         return Path("b").read_text(encoding="ascii")
 
     assert room.attack(use) == "done 'text'"
@@ -1002,7 +1013,7 @@ def test_the_filter_decides(monkeypatch: pytest.MonkeyPatch, machine: str) -> No
     assert decide("kill", (1 << 32) - 1, 9) == decide("tkill", 5, 9) == eperm
     assert decide("setsockopt", 3, 1, 7) == decide("inotify_add_watch") == eperm
     for lock in (6, 7, 37, 38):
-        assert decide("fcntl", 3, lock) == 0x50000 | errno.ENOLCK
+        assert decide("fcntl", 3, lock) == 0x50000  # granted, and not kept
     assert decide("fcntl", 3, 1031) == decide("vmsplice") == decide("tee") == eperm
     assert decide("fcntl", 3, 5) == decide("fcntl", 3, 1030) == allow
     assert decide("setxattr") == decide("fchmodat2") == decide("ptrace") == eperm
