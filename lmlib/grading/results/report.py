@@ -255,7 +255,7 @@ def _within(limit: int, cells: Sequence[tuple[str, str]]) -> list[tuple[str, str
     kept = []
     for name, text in cells:
         limit -= min(len(text), CHARACTERS)
-        kept.append((name, text if limit >= 0 else "(Not shown: there is too much.)"))
+        kept.append((name, text if limit >= 0 else "# Not shown: there is too much."))
     return kept
 
 

@@ -486,4 +486,4 @@ def test_a_page_has_room_for_so_much_of_what_was_added(records):
     added = tuple((f"cell {n}", "x = [1, 2]\n" * 4_000) for n in range(380))
     page = report.feedback_page(replace(record, answers=(*record.answers, *added)))
     assert len(page) < 4_000_000
-    assert page.count("(Not shown: there is too much.)") > 370
+    assert page.count("# Not shown: there is too much.") > 370
