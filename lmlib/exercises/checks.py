@@ -35,6 +35,7 @@ from lmlib.exercises.exercise import (
     Function,
     Misconception,
     Part,
+    built_in_type,
     call,
     plain_number,
 )
@@ -62,7 +63,8 @@ class Outcome:
 class Failure:
     """A case that came out wrong.
 
-    `says` is safe to show for hidden inputs; `detail` (shapes, values) is not.
+    `says` is safe to show for hidden inputs, but for an error, whose name and place are
+    the student's; `detail` (shapes, values) is not.
     """
 
     case: Case
@@ -123,6 +125,9 @@ class Report:
         failure = result.failure
         assert failure is not None
         explanation = failure.says
+        error = failure.outcome.error
+        if self.hidden and error is not None and explanation != NOT_WRITTEN:
+            explanation = f"Raises {built_in_type(error).__name__}."
         if result.misconception is not None:
             explanation = result.misconception.explanation
             if result.misconception.seen:
@@ -500,7 +505,8 @@ def _describe_error(error: Exception) -> tuple[str, str]:
         if "ipykernel" in name or name.startswith("<"):
             where = f" in line {frame.tb_lineno} of {frame.tb_frame.f_code.co_name}"
         frame = frame.tb_next
-    return f"Raises {type(error).__name__}{where}.", str(error)[:300]
+    said = " ".join(str(error).split())[:300]  # one line, which begins with our words
+    return f"Raises {type(error).__name__}{where}.", f"It says: {said}" * bool(said)
 
 
 def _difference(

@@ -4,15 +4,19 @@ What crosses: None, bool, int, float, str, bytes, list, tuple, dict, slice, Elli
 numpy arrays and scalars, torch tensors, dtypes and sizes. Everything else stays where
 it is and crosses as a `Handle`, a number by which its owner finds it again.
 
-A message is a JSON text and the raw bytes of its arrays. Decoding never calls anything
-that a message names: types come from a fixed table, and a shape that does not fit its
-bytes is refused. Types are compared exactly, so a subclass with an `__eq__` of its own
-crosses as a handle, not as what it pretends to be.
+A message is a JSON text and the raw bytes of its arrays and long texts. Decoding never
+calls anything that a message names: types come from a fixed table, and a shape that
+does not fit its bytes is refused. Types are compared exactly, so a subclass with an
+`__eq__` of its own crosses as a handle, not as what it pretends to be.
+
+Decoding is bounded for a message as a whole: its bytes, of which no two values share
+any; its values, counted by their commas and brackets before there is an object of them;
+and the keys that an attacker could give one hash.
 """
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -21,9 +25,13 @@ import numpy as np
 import torch
 
 MAX_BYTES = 64 << 20
+MAX_TREE = 16 << 20  # bytes of the JSON
 MAX_DEPTH = 40
 MAX_NODES = 200_000
-MAX_INT_BITS = 32_768
+MAX_MARKS = 3 * MAX_NODES  # commas and brackets of the JSON
+MAX_INT_BITS = 14_000  # more, and Python refuses to print it
+MAX_KEYS = 1_000  # tuples and the like: many of one hash can be made of them
+SHORT = 64  # characters of a text within the JSON; a longer one lies beside it
 
 TORCH_DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -97,9 +105,11 @@ class Encoder:
         self.buffers: list[bytes] = []
         self.size = 0
         self.nodes = 0
+        self.keys = 0
 
     def encode(self, value: Any) -> bytes:
         tree = json.dumps(self._tree(value, 0)).encode()
+        _check_size(tree)
         head = struct.pack(
             f"<II{len(self.buffers)}Q",
             len(tree),
@@ -133,9 +143,10 @@ class Encoder:
                 raise CodecError(f"an integer of more than {MAX_INT_BITS} bits")
             return value if abs(value) < 1 << 63 else {"int": hex(value)}
         if kind is str:
+            if len(value) <= SHORT:
+                return value
             self._room_for(len(value))
-            self.size += len(value)
-            return value
+            return {"text": self._buffer(value.encode("utf-8", "surrogatepass"))}
         if kind is bytes:
             return {"bytes": self._buffer(value)}
         if kind is list:
@@ -143,7 +154,8 @@ class Encoder:
         if kind is tuple:
             return {"tuple": [self._tree(v, depth + 1) for v in value]}
         if kind is dict:
-            pairs = [[k, v] for k, v in value.items()]
+            pairs = list(value.items())
+            self.keys = _counted(self.keys, [key for key, _ in pairs])
             return {
                 "dict": [[self._tree(x, depth + 1) for x in pair] for pair in pairs]
             }
@@ -181,6 +193,7 @@ class Encoder:
     def _tensor(self, value: torch.Tensor, depth: int) -> Any:
         if value.requires_grad and self.keep is not None:
             return self._tree(self.keep(value), depth)
+        self._room_for(_crossing(value).nbytes)
         data, name = self._buffer(raw(value)), TORCH_NAMES[value.dtype]
         return {"tensor": data, "dtype": name, "shape": list(value.shape)}
 
@@ -191,13 +204,59 @@ def raw(tensor: torch.Tensor) -> bytes:
     Raises:
         CodecError: too large, or of a layout or type that cannot cross.
     """
-    if tensor.dtype not in TORCH_NAMES or tensor.layout is not torch.strided:
-        raise CodecError(f"a {tensor.layout} tensor of {tensor.dtype} cannot cross")
-    if tensor.nbytes > MAX_BYTES:
+    if _crossing(tensor).nbytes > MAX_BYTES:
         raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
     if tensor.dtype is torch.bfloat16:  # which numpy lacks
         tensor = tensor.view(torch.int16)
     return tensor.numpy(force=True).tobytes()
+
+
+def _crossing(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor; CodecError if it is of a kind that cannot cross."""
+    kind = (
+        "nested"
+        if tensor.is_nested
+        else "quantized"
+        if tensor.is_quantized
+        else "sparse"
+        if tensor.layout is not torch.strided
+        else "on no device"
+        if tensor.is_meta
+        else f"of {tensor.dtype}"
+        if tensor.dtype not in TORCH_NAMES
+        else ""
+    )
+    if kind:
+        raise CodecError(f"a tensor that is {kind} cannot be handed to a test")
+    return tensor
+
+
+def _check_size(tree: bytes) -> None:
+    """Raises CodecError if the JSON is long, or would become many objects."""
+    # Not by sum(): in the student's process that may be the student's.
+    marks = tree.count(b",") + tree.count(b"[") + tree.count(b"{")
+    if len(tree) > MAX_TREE or marks > MAX_MARKS:
+        raise CodecError("too many values, or too long ones")
+
+
+def _counted(so_far: int, keys: Iterable[Any]) -> int:
+    """The keys of a message that are neither text nor small numbers.
+
+    Raises:
+        CodecError: there are more than `MAX_KEYS`, or one is of no kind for a key.
+    """
+    for key in keys:
+        kind = type(key)
+        if kind is int and key.bit_length() > 63:
+            raise CodecError("a dict with an integer of more than 63 bits as a key")
+        if key is None or kind in (bool, int, float, str):
+            continue
+        so_far += 1
+        if not (kind in (bytes, tuple) or isinstance(key, np.generic)):
+            raise CodecError(f"a dict with a {kind.__name__} as a key")
+        if so_far > MAX_KEYS:
+            raise CodecError(f"more than {MAX_KEYS} keys that are tuples or the like")
+    return so_far
 
 
 class Decoder:
@@ -217,15 +276,20 @@ class Decoder:
                 raise CodecError("too many arrays")
             sizes = struct.unpack_from(f"<{n_buffers}Q", message, 8)
             start = 8 + 8 * n_buffers
-            tree = json.loads(message[start : start + n_tree])
+            if len(message) - start - n_tree > MAX_BYTES:
+                raise CodecError(f"more than {MAX_BYTES >> 20} MiB of data")
+            text = message[start : start + n_tree]
+            _check_size(text)
+            tree = json.loads(str(text, "ascii"))
             start += n_tree
-            self.buffers = []
-            for size in sizes:
-                self.buffers.append(message[start : start + size])
+            whole = memoryview(message)
+            self.buffers: dict[int, memoryview] = {}
+            for number, size in enumerate(sizes):
+                self.buffers[number] = whole[start : start + size]
                 start += size
             if start != len(message):
                 raise CodecError("the message is longer or shorter than it says")
-            self.nodes = 0
+            self.nodes = self.keys = 0
             return self._value(tree, 0)
         except CodecError:
             raise
@@ -248,6 +312,8 @@ class Decoder:
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             raise CodecError("nested too deep, or too many values")
         if tree is None or type(tree) in (bool, int, float, str):
+            if type(tree) is int and tree.bit_length() > MAX_INT_BITS:
+                raise CodecError(f"an integer of more than {MAX_INT_BITS} bits")
             return tree
         if type(tree) is list:
             return [self._value(v, depth + 1) for v in tree]
@@ -256,18 +322,17 @@ class Decoder:
                 raise CodecError(f"an integer of more than {MAX_INT_BITS} bits")
             return int(tree["int"], 16)
         if "bytes" in tree:
-            return self.buffers[tree["bytes"]]
+            return bytes(self._taken(tree["bytes"]))
+        if "text" in tree:
+            return str(self._taken(tree["text"]), "utf-8", "surrogatepass")
         if "tuple" in tree:
             return tuple(self._value(v, depth + 1) for v in tree["tuple"])
         if "dict" in tree:
-            return {
-                self._value(k, depth + 1): self._value(v, depth + 1)
-                for k, v in tree["dict"]
-            }
+            return self._dict(tree["dict"], depth + 1)
         if "tensor" in tree:
             return self._tensor(tree)
         if "array" in tree:
-            dtype, data = NUMPY_DTYPES[tree["dtype"]], self.buffers[tree["array"]]
+            dtype, data = NUMPY_DTYPES[tree["dtype"]], self._taken(tree["array"])
             shape = () if tree["shape"] is None else self._shape(tree, dtype, data)
             if tree["shape"] is None and len(data) != dtype.itemsize:
                 raise CodecError("a scalar of the wrong size")
@@ -285,25 +350,41 @@ class Decoder:
             return self.find(Handle(int(number), str(kind)[:80], str(origin)[:80]))
         if "remote" in tree:
             leaves = tuple(int(v) for v in tree["leaves"])
-            data = self._tensor(tree["remote"])
-            return self.find(RemoteTensor(int(tree["number"]), data, leaves))
+            values = self._tensor(tree["remote"])
+            return self.find(RemoteTensor(int(tree["number"]), values, leaves))
         if "dtype" in tree:
             return TORCH_DTYPES[tree["dtype"]]
         raise CodecError("a value of no known kind")
 
+    def _taken(self, number: int) -> memoryview:
+        """A buffer, which is for one value alone: it is counted once."""
+        return self.buffers.pop(number)
+
+    def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
+        found = {}
+        for key, value in pairs:
+            key = self._value(key, depth)
+            self.keys = _counted(self.keys, [key])
+            if key in found:
+                raise CodecError("a dict with one key twice")
+            found[key] = self._value(value, depth)
+        return found
+
     def _tensor(self, tree: Any) -> torch.Tensor:
-        dtype, data = TORCH_DTYPES[tree["dtype"]], self.buffers[tree["tensor"]]
+        dtype, data = TORCH_DTYPES[tree["dtype"]], self._taken(tree["tensor"])
         shape = self._shape(tree, dtype, data)
         if not data:
             return torch.empty(shape, dtype=dtype)
         return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
 
     def _shape(
-        self, tree: Any, dtype: torch.dtype | np.dtype[Any], data: bytes
+        self, tree: Any, dtype: torch.dtype | np.dtype[Any], data: memoryview
     ) -> list[int]:
+        if len(tree["shape"]) > 32:
+            raise CodecError("a shape of more than 32 axes")
         shape = [int(n) for n in tree["shape"]]
-        if len(shape) > 32 or any(n < 0 for n in shape):
-            raise CodecError("a shape of more than 32 axes, or of negative size")
+        if any(n < 0 for n in shape):
+            raise CodecError("a shape of negative size")
         if prod(shape) * dtype.itemsize != len(data):
             raise CodecError("a shape that does not fit its data")
         return shape

@@ -4,6 +4,12 @@ Locked cells and test cells run here, as they are in the instructor's notebook. 
 that only the student's cells define becomes a `Remote`: calling it sends the arguments
 to the student's process and brings the value back, as plain data (see `codec`). Nothing
 of the student's is ever imported, unpickled or executed here.
+
+What a student's process says in a hidden test, or after one, may be about its inputs:
+the copies of one process share files and memory. So the marks come from one run of the
+notebook, and the words that a student reads about visible tests and cells from another
+one without the hidden parts, which is made when there is something to tell. Of the
+first run fixed words of ours are shown alone.
 """
 
 import ast
@@ -14,9 +20,12 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import symtable
+import sys
 import tempfile
+import threading
 import time
 import types
 from collections.abc import Iterator, Sequence
@@ -24,13 +33,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from nbformat import NotebookNode
 
 from lmlib.exercises import checks
 from lmlib.exercises.exercise import Exercise
 from lmlib.exercises.registry import find_exercise
-from lmlib.grading.examination import wire
+from lmlib.grading.examination import messages, wire
 from lmlib.grading.examination.codec import (
     CodecError,
     Decoder,
@@ -38,9 +48,18 @@ from lmlib.grading.examination.codec import (
     Handle,
     RemoteTensor,
 )
+from lmlib.grading.examination.messages import Failed, Incoming
 from lmlib.grading.results.record import CellResult, Record
+from lmlib.grading.results.text import one_line
+
+if sys.platform == "linux":
+    import resource
 
 MAX_OUTPUT = 20_000  # characters that a student gets to read of one test
+MAX_ERRORS = 4_000  # of them, about the cells before it
+MAX_SOURCE = 300_000  # characters of a student's cells that are kept and looked through
+MEMORY = 2 << 30  # bytes, beyond what it has, that a grading process may take
+SAYS = 10.0  # seconds for the second run, even when the time for the notebook is up
 MAX_RESTARTS = 5  # of the student's process, after cells that end it
 
 
@@ -92,8 +111,11 @@ class Session:
         """
         until = min(time.monotonic() + seconds, self.deadline)
         try:
-            wire.send(self.control, Encoder().encode(list(request)))
-            return Decoder().decode(wire.receive(self.control, until))
+            wire.send(self.control, Encoder().encode(list(request)), until)
+            answer = Decoder().decode(wire.receive(self.control, until))
+            if request[0] == "run":
+                return messages.of_a_cell(answer)
+            return messages.of_an_end(answer)
         except TimeoutError:
             raise SessionLost("timed out", "did not end in time") from None
         except (wire.Closed, CodecError):
@@ -130,9 +152,10 @@ class Test:
         self.connection, theirs = socket.socketpair()
         with theirs:
             try:
-                wire.send(session.control, Encoder().encode(["fork"]))
+                message = Encoder().encode(["fork"])
+                wire.send(session.control, message, self.deadline)
                 socket.send_fds(session.control, [b"f"], [theirs.fileno()])
-            except (wire.Closed, OSError):
+            except (wire.Closed, OSError):  # TimeoutError is one
                 raise SessionLost("crashed", "ended the process") from None
 
     def ask(self, *request: Any) -> tuple[Any, ...]:
@@ -147,28 +170,24 @@ class Test:
             raise self.lost
         message = Encoder(_for_student).encode(request)
         try:
-            wire.send(self.connection, message)
+            wire.send(self.connection, message, self.deadline)
             reply = wire.receive(self.connection, self.deadline)
             answer = Decoder(self._found).decode(reply)
-            if type(answer) is not tuple or not answer:
-                raise CodecError("no answer")
-            if answer[0] == "error":
-                _, name, text, where, base = map(str, answer)
-                error = _exception(name, text, where, base)
-            else:
-                return answer[1:]
+            parts = messages.of_a_test(request, answer)
         except TimeoutError:
             self.lost = SessionLost("timed out", "ran for too long")
             raise self.lost from None
-        except (wire.Closed, CodecError) as problem:
+        except (wire.Closed, CodecError, MemoryError) as problem:
             self.lost = SessionLost("crashed", f"ended the process ({problem})")
             raise self.lost from None
-        raise error
+        if isinstance(parts, Failed):
+            raise _exception(parts)
+        return parts
 
     def _found(self, value: Any) -> Any:
         if isinstance(value, Handle):
-            return Remote(self, value)
-        return _Incoming(value)
+            return Remote(self, messages.named(value))
+        return Incoming(value)
 
     def end(self) -> None:
         """Hang up, which ends the copy; if it was lost, find out how.
@@ -183,15 +202,8 @@ class Test:
             return
         patience = 0.0 if self.lost.state == "timed out" else 1.0
         how = self.session.ask("ended", patience, seconds=5.0)
-        if self.lost.state == "crashed" and type(how) is str and how:
-            self.lost.reason = f"ended the process ({how[:60]})"
-
-
-@dataclass(frozen=True)
-class _Incoming:
-    """A RemoteTensor that has arrived and is not yet part of a graph here."""
-
-    remote: RemoteTensor
+        if self.lost.state == "crashed" and how:
+            self.lost.reason = f"ended the process ({how})"
 
 
 def _for_student(value: Any) -> Handle | RemoteTensor:
@@ -214,16 +226,14 @@ _BUILTIN_ERRORS = {
 }
 
 
-def _exception(name: str, text: str, where: str, base: str) -> Exception:
-    kind = _BUILTIN_ERRORS.get(name)
-    if kind is None:
-        plain = name if name.isidentifier() and len(name) < 80 else "Exception"
-        kind = type(plain, (_BUILTIN_ERRORS.get(base, Exception),), {})
+def _exception(failed: Failed) -> Exception:
+    kind = _BUILTIN_ERRORS.get(failed.name)
+    base = _BUILTIN_ERRORS.get(failed.base, Exception)
     try:
-        error = kind(text)
+        error: Exception = (kind or type(failed.name, (base,), {}))(failed.text)
     except TypeError:  # UnicodeDecodeError and its like take five arguments
-        error = type(name, (Exception,), {})(text)
-    error.where = where[:200]  # type: ignore[attr-defined]
+        error = type(failed.name, (Exception,), {})(failed.text)
+    error.where = failed.where  # type: ignore[attr-defined]
     return error
 
 
@@ -248,7 +258,10 @@ class Remote:
         object.__setattr__(self, "_handle", handle)
 
     def _lmlib_origin(self) -> str:
-        return self._handle.origin
+        """Its module by a name that is known here: it may stand in a line of ours."""
+        origin = self._handle.origin
+        first = origin.partition(".")[0]
+        return next((name for name in (origin, first) if name in sys.modules), "")
 
     def _lmlib_cells(self) -> Sequence[str]:
         return self._test.cells
@@ -308,7 +321,7 @@ def _call(test: Test, function: Remote, args: Any, options: dict[str, Any]) -> A
         if isinstance(tensor, torch.Tensor) and tensor.requires_grad
     }
     for index, new in changed:
-        _write_back(args[index], new)
+        _write_back(args[index], _settle(test, new, own))
     return _settle(test, value, own)
 
 
@@ -323,15 +336,17 @@ def _write_back(old: Any, new: Any) -> None:
     elif isinstance(old, dict) and type(new) is dict:
         old.clear()
         old.update(new)
-    elif type(old) is type(new) and getattr(old, "shape", None) == getattr(
-        new, "shape", ()
+    elif (
+        isinstance(old, np.ndarray)
+        and isinstance(new, np.ndarray)
+        and (old.shape, old.dtype) == (new.shape, new.dtype)
     ):
         old[...] = new
 
 
 def _settle(test: Test, value: Any, own: dict[int, torch.Tensor]) -> Any:
     """Join arrived tensors to the graph here, wherever they are within `value`."""
-    if type(value) is _Incoming:
+    if type(value) is Incoming:
         return _join(test, value.remote, own)
     if type(value) in (list, tuple):
         return type(value)(_settle(test, v, own) for v in value)
@@ -358,8 +373,6 @@ def _join(test: Test, remote: RemoteTensor, own: dict[int, torch.Tensor]) -> Any
     inputs = {n: own.get(n, leaves.get(n)) for n in remote.leaves}
     for number in [n for n, tensor in inputs.items() if tensor is None]:
         (arrived,) = test.ask("leaf", number)
-        if type(arrived) is not _Incoming or arrived.remote.leaves:
-            raise CodecError("no leaf")
         inputs[number] = _join(test, arrived.remote, {})
     return _Graph.apply(test, remote, tuple(inputs), *inputs.values())  # type: ignore[no-untyped-call]
 
@@ -379,26 +392,52 @@ class _Graph(torch.autograd.Function):
         (gradients,) = ctx.test.ask(*request)
         for tensor, shape in zip(gradients, ctx.shapes, strict=True):
             if tensor is not None and tensor.shape != shape:
-                raise CodecError("a gradient of another shape")
+                ctx.test.lost = SessionLost("crashed", "gave no gradient of this shape")
+                raise ctx.test.lost
         return (None, None, None, *gradients)
 
 
 # -- One submission -------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A test that was run, and what there is to say of it.
+
+    Attributes:
+        result: its points; the output is put together by `_output`.
+        before: about the cells before it.
+        visible: what visible tests said, in which a student's words may be.
+        fixed: about hidden tests, and how it ended: words of ours alone.
+        plain: whether `visible` holds words of ours alone as well.
+        references: exercises whose right functions stood in the place of the student's.
+        head: a sentence on these.
+    """
+
+    result: CellResult
+    before: tuple[str, ...] = ()
+    visible: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    plain: bool = True
+    references: Sequence[str] | None = ()
+    head: str = ""
+
+
 @dataclass
 class Examination:
-    """The state of grading one notebook."""
+    """The state of one run of a notebook, with the hidden tests or without."""
 
     source: dict[str, NotebookNode]
     client: socket.socket
     limits: Limits
     deadline: float
     names: dict[str, Any] = field(default_factory=dict)
+    hidden: bool = True
     ran: list[tuple[str, str]] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # cells, and what is said
     errors: list[str] = field(default_factory=list)
-    results: list[CellResult] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)  # that answers may not make
+    tried: dict[str, Tried] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)  # for a person
     restarts: int = 0
     session: Session | None = None
 
@@ -441,29 +480,30 @@ def examine_submission(
             reason=submission.reason,
             cells=not_run(source),
         )
+    steps: list[tuple[str, str | None]] = []  # a test has no source of the student's
+    for name, cell in _steps(submission.notebook, cells):
+        kind = _kind(cell)
+        if kind == "test":
+            steps.append((name, None))
+        elif kind != "given":
+            steps.append((name, cell.source))
+        elif not _only_looked_at(cells[name], source, submission.notebook):
+            steps.append((name, cells[name].source))
+    steps += [(name, None) for name in tests if (name, None) not in steps]
     exam = Examination(cells, client, limits, began + limits.notebook)
     exam.names = dict(given_names(source) if given is None else given)
-    done = set()
-    try:
-        for name, cell in _steps(submission.notebook, cells):
-            kind = _kind(cell)
-            if kind == "test":
-                done.add(name)
-                exam.results.append(_run_test(exam, cells[name]))
-                continue
-            if kind == "given":
-                cell = cells[name]
-                if _only_looked_at(cell, source, submission.notebook):
-                    continue
-            _run_there(exam, name, cell.source)
-        for name in tests:
-            if name not in done:
-                exam.results.append(_run_test(exam, cells[name]))
-    finally:
-        if exam.session is not None:
-            exam.session.close()
-    by_name = {result.grade_id: result for result in exam.results}
-    results = tuple(by_name[name] for name in tests)
+    with _bounded_memory(MEMORY):
+        with _closing(exam):
+            for name, text in steps:
+                if text is None:
+                    exam.tried[name] = _run_test(exam, cells[name])
+                else:
+                    _run_there(exam, name, text)
+        told = _told(exam, steps)
+    results = tuple(
+        replace(exam.tried[name].result, output=_output(exam.tried[name], told[name]))
+        for name in tests
+    )
     state, reason = _verdict(results)
     return replace(
         base,
@@ -471,10 +511,89 @@ def examine_submission(
         reason=reason,
         cells=results,
         repairs=tuple(submission.repairs),
-        needs_person=(*submission.needs_person, *dict.fromkeys(exam.calls)),
+        needs_person=(*submission.needs_person, *dict.fromkeys(exam.doubts)),
         answers=_written(submission.notebook, source),
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+@contextlib.contextmanager
+def _bounded_memory(more: int) -> Iterator[None]:
+    """Let this process take so many bytes beyond what it has, and no more.
+
+    What a student's answers make it take too much costs the test at hand.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limits = [pages * os.sysconf("SC_PAGE_SIZE") + more, *before]
+    least = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_AS, (least, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@contextlib.contextmanager
+def _closing(exam: Examination) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if exam.session is not None:
+            exam.session.close()
+
+
+def _told(
+    exam: Examination, steps: Sequence[tuple[str, str | None]]
+) -> dict[str, Tried]:
+    """For each test what may be told: of a run without the hidden parts, if need be.
+
+    Everything is run once more in a process that has never been asked a hidden test,
+    as long as a cell failed or a visible test did.
+    """
+    needed = any(tried.before or not tried.plain for tried in exam.tried.values())
+    if not needed or not any(_hidden_lines(c.source) for c in exam.source.values()):
+        return exam.tried
+    deadline = max(exam.deadline, time.monotonic() + SAYS)
+    again = Examination(exam.source, exam.client, exam.limits, deadline, exam.names)
+    again.hidden = False
+    with _closing(again):
+        for name, text in steps:
+            if text is not None and name in exam.left_out:
+                again.errors.append(exam.left_out[name])
+            elif text is not None:
+                _run_there(again, name, text)
+            elif exam.tried[name].plain:
+                errors, again.errors = again.errors, []
+                again.tried[name] = replace(exam.tried[name], before=tuple(errors))
+            else:
+                cell, references = exam.source[name], exam.tried[name].references
+                again.tried[name], _ = _tried(again, cell, references)
+    return again.tried
+
+
+def _output(tried: Tried, told: Tried) -> str:
+    """What the student reads: `told` of the visible tests, `tried` of the others.
+
+    What is too long is cut where it may be a student's: first the errors of cells, then
+    what visible tests said, and never what is said of points.
+    """
+    visible = list(told.visible)
+    if not visible and not tried.plain:
+        visible = ["A test failed that did not when it was run once more to tell why."]
+    fixed = "\n".join([*[tried.head] * bool(tried.head), *tried.fixed])
+    before = _cut("\n".join(told.before), MAX_ERRORS)
+    room = MAX_OUTPUT - len(fixed) - len(before)
+    said = _cut("\n".join(visible), max(room, 0))
+    parts = [tried.head, before, said, "\n".join(tried.fixed)]
+    return "\n".join(part for part in parts if part)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "\n… (cut off)"
 
 
 def _kind(cell: NotebookNode) -> str:
@@ -544,6 +663,12 @@ def _written(
         elif not nbgrader and text and (cell.cell_type == "code" or text not in given):
             kind = "cell" if cell.cell_type == "code" else "text"
             found[f"{kind} {number}"] = cell.source
+    room = MAX_SOURCE
+    for name in sorted(found, key=lambda name: " " in name):  # answers first
+        text = found[name]
+        if len(text) > room:
+            found[name] = f"{text[:room]}\n# … ({len(text) - room} more characters)"
+        room -= min(len(text), room)
     return tuple(found.items())
 
 
@@ -606,13 +731,14 @@ def _run_there(exam: Examination, name: str, source: str) -> None:
             "run", source, name, exam.limits.cell, seconds=exam.limits.cell + 2
         )
     except SessionLost as lost:
-        exam.errors.append(f"The cell {name} {lost.reason}; it was left out.")
+        said = f"The cell {one_line(name, 80)} {lost.reason}; it was left out."
+        exam.left_out[name] = said
+        exam.errors.append(said)
         _restart(exam)
         return
     exam.ran.append((name, source))
-    if error and error[0] != "NotImplementedError":
-        kind, text, where = (str(part)[:500] for part in error)
-        exam.errors.append(f"The cell {name} stopped with {kind}{where}: {text}")
+    if error and error.name != "NotImplementedError":
+        exam.errors.append(f"The cell {one_line(name, 80)} stopped with {error}")
 
 
 def _session(exam: Examination) -> Session:
@@ -641,35 +767,35 @@ def _restart(exam: Examination) -> None:
     exam.restarts += 1
 
 
-def _run_test(exam: Examination, cell: NotebookNode) -> CellResult:
+def _run_test(exam: Examination, cell: NotebookNode) -> Tried:
     """A test cell; once more if it hung or ended for the sake of helpers.
 
     A right function is put in the place of helpers that hang. And if a right function
     is what made it hang, what the answer earned with the student's own counts.
     """
-    result, with_more = _tried(exam, cell)
+    first, with_more = _tried(exam, cell)
+    result, head = first.result, ""
     if result.state not in ("timed out", "crashed"):
-        return result
+        return first
     if with_more:
         again, _ = _tried(exam, cell, None)
-        told = ""
     elif lost := _lost_helpers(exam, cell):
         again, _ = _tried(exam, cell, lost)
         names = ", ".join(f"`{name.split('/')[1]}`" for name in lost)
-        told = (
-            f"With a right function in place of your {names}, which did not return:\n"
-        )
+        head = f"With a right function in place of your {names}, which did not return:"
     else:
-        return result
-    if again.points <= result.points:
-        return result
-    seconds = round(result.seconds + again.seconds, 3)
-    return replace(again, output=told + again.output, seconds=seconds)
+        return first
+    if again.result.points <= result.points:
+        return first
+    seconds = round(result.seconds + again.result.seconds, 3)
+    result = replace(again.result, seconds=seconds)
+    return replace(again, result=result, before=first.before, head=head)
 
 
 def _lost_helpers(exam: Examination, cell: NotebookNode) -> list[str]:
     """What the cell's exercise builds on, where the student's own hangs or ends."""
-    lost = {r.grade_id for r in exam.results if r.state in ("timed out", "crashed")}
+    results = [tried.result for tried in exam.tried.values()]
+    lost = {r.grade_id for r in results if r.state in ("timed out", "crashed")}
     return [
         name
         for exercise in exercises_in([cell])
@@ -680,7 +806,7 @@ def _lost_helpers(exam: Examination, cell: NotebookNode) -> list[str]:
 
 def _tried(
     exam: Examination, cell: NotebookNode, references: Sequence[str] | None = ()
-) -> tuple[CellResult, bool]:
+) -> tuple[Tried, bool]:
     """A test cell, here, with the student's names as Remotes.
 
     Parameters:
@@ -688,53 +814,53 @@ def _tried(
             None: and none are to be put there.
 
     Returns:
-        The result; whether the copy was lost when `check` had put more there.
+        What came of it; whether the copy was lost when `check` had put more there.
     """
     began = time.monotonic()
     data = cell.metadata.nbgrader
-    reports: list[checks.Report] = []
-    printed = io.StringIO()
     before, exam.errors = exam.errors, []
-    points, state, told = 0.0, "failed", ""
+    heard = _Heard()
+    points, state = 0.0, "failed"
+    lost: SessionLost | None = None
     test = None
     try:
         session = _session(exam)
-        test = Test(session, exam.limits.test, [source for _, source in exam.ran])
+        test = Test(session, exam.limits.test, _looked_through(exam.ran))
         test.references = None if references is None else list(references)
         if references:
             test.ask("references", test.references)
         names = {**exam.names, **_student_names(session, test, cell.source, exam.names)}
-        with (
-            checks.listening(reports.append),
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(printed),
-        ):
-            points = _score(cell.source, names, float(data.points))
+        with _in_time(test):
+            worth = float(data.points)
+            points = _score(cell.source, names, worth, heard, exam.hidden)
         state = "passed" if points == float(data.points) else "failed"
-    except SessionLost as lost:
-        points, state, told = 0.0, lost.state, f"Your code {lost.reason}."
+    except SessionLost as error:
+        points, state, lost = 0.0, error.state, error
     except _TestFailed as failed:
-        points, told = 0.0, str(failed)
+        points = 0.0
+        heard.add(str(failed), failed.hidden, plain=failed.hidden)
+    except Exception as error:  # costs this test, and no more
+        points = 0.0
+        heard.add(f"The test itself failed ({type(error).__name__}).", hidden=True)
+        exam.doubts.append(f"The test {data.grade_id} itself failed: look at it.")
     finally:
         if test is not None:
             try:
                 test.end()
             except SessionLost:
                 _restart(exam)
-    if test is not None and test.lost is not None and state in ("crashed", "timed out"):
-        told = f"Your code {test.lost.reason}."
-    parts = [*before, printed.getvalue().strip(), told]
-    output = "\n".join(part for part in parts if part)
-    if len(output) > MAX_OUTPUT:
-        output = output[:MAX_OUTPUT] + "\n… (cut off)"
-    exam.calls += [
+    if lost is not None:
+        # How it ended was asked when the copy was at its end.
+        known = lost if test is None or test.lost is None else test.lost
+        heard.add(f"Your code {known.reason}.", hidden=True)
+    exam.doubts += [
         f"`{report.exercise.short_name}` uses {report.calls}: no points for it."
-        for report in reports
+        for report in heard.reports
         if report.calls
     ]
     found = {
         result.misconception.name
-        for report in reports
+        for report in heard.reports
         for result in report.results
         if result.misconception is not None
     }
@@ -743,18 +869,138 @@ def _tried(
         points=points,
         max_points=float(data.points),
         state=state,
-        output=output,
         seconds=round(time.monotonic() - began, 3),
         misconceptions=tuple(sorted(found)),
     )
-    return result, bool(test and test.lost and test.more_references)
+    visible, fixed = (tuple(heard.said[hidden]) for hidden in (False, True))
+    tried = Tried(result, tuple(before), visible, fixed, heard.plain, references)
+    return tried, bool(test and test.lost and test.more_references)
+
+
+def _looked_through(cells: Sequence[tuple[str, str]]) -> list[str]:
+    """The cells in which forbidden calls are sought, answers first, up to a size."""
+    kept, room = set(), MAX_SOURCE
+    for name, source in sorted(cells, key=lambda cell: " " in cell[0]):
+        if len(source) <= room:
+            kept.add(name)
+            room -= len(source)
+    return [source for name, source in cells if name in kept]
+
+
+@contextlib.contextmanager
+def _in_time(test: Test) -> Iterator[None]:
+    """End what runs here beyond a test's time: it asks the student nothing any more.
+
+    Only the main thread can be interrupted; a worker of a cluster is ended as a whole.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def too_long(signum: int, frame: Any) -> None:
+        test.lost = SessionLost("timed out", "ran for too long")
+        raise test.lost
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(
+        signal.ITIMER_REAL, max(test.deadline - time.monotonic(), 0.0) + 2.0
+    )
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Heard:
+    """What a test says: in `said[True]` words of ours alone, about hidden parts.
+
+    Attributes:
+        plain: whether there are only words of ours in `said[False]` as well.
+    """
+
+    def __init__(self) -> None:
+        self.said: dict[bool, list[str]] = {False: [], True: []}
+        self.reports: list[checks.Report] = []
+        self.plain = True
+
+    def add(self, text: str, hidden: bool, plain: bool = True) -> None:
+        self.said[hidden].append(text)
+        self.plain = self.plain and (hidden or plain)
+
+    @contextlib.contextmanager
+    def listening(self, hidden: bool) -> Iterator[None]:
+        """Hear one statement; of a hidden one the reports on hidden inputs alone."""
+        printed = io.StringIO()
+
+        def flush() -> None:
+            for line in printed.getvalue().splitlines():
+                if not hidden and line.strip():
+                    self.add(one_line(line, 2000), hidden, plain=False)
+            printed.seek(0)
+            printed.truncate()
+
+        def listen(report: checks.Report) -> None:
+            self.reports.append(report)
+            text = str(report)
+            before = printed.getvalue().removesuffix(text + "\n")
+            printed.seek(0)
+            printed.truncate()
+            printed.write(before)
+            flush()
+            if report.hidden or not hidden:
+                self.add(text, report.hidden, plain=_is_plain(report))
+
+        with (
+            checks.listening(listen),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
+            try:
+                yield
+            finally:
+                flush()
+
+
+def _is_plain(report: checks.Report) -> bool:
+    """Whether nothing in its text depends on what the student's process has said."""
+    right = report.points == report.exercise.points
+    return right or bool(report.calls) or str(report).endswith(checks.NOT_WRITTEN)
 
 
 class _TestFailed(Exception):
-    pass
+    def __init__(self, text: str, hidden: bool = False) -> None:
+        super().__init__(text)
+        self.hidden = hidden
 
 
-def _score(source: str, names: dict[str, Any], points: float) -> float:
+def _hidden_lines(source: str) -> set[int]:
+    """The numbers of the lines that students do not see, or that use hidden inputs."""
+    hidden, inside = set(), False
+    for number, text in enumerate(source.splitlines(), 1):
+        inside = inside or "BEGIN HIDDEN TESTS" in text
+        if inside:
+            hidden.add(number)
+        inside = inside and "END HIDDEN TESTS" not in text
+    with contextlib.suppress(SyntaxError):
+        for statement in ast.parse(source).body:
+            names = {n.arg for n in ast.walk(statement) if isinstance(n, ast.keyword)}
+            if "hidden" in names:
+                hidden |= set(_lines(statement))
+    return hidden
+
+
+def _lines(statement: ast.stmt) -> range:
+    return range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+
+
+def _score(
+    source: str,
+    names: dict[str, Any],
+    points: float,
+    heard: _Heard,
+    with_hidden: bool,
+) -> float:
     """Run a test cell; its points as nbgrader counts them.
 
     All of them if it ends without an error, or the last value if that is a number.
@@ -762,32 +1008,27 @@ def _score(source: str, names: dict[str, Any], points: float) -> float:
     Raises:
         _TestFailed: an error, told without the words of a hidden test.
     """
-    hidden, inside = set(), False
-    for number, text in enumerate(source.splitlines(), 1):
-        inside = inside or "BEGIN HIDDEN TESTS" in text
-        if inside:
-            hidden.add(number)
-        inside = inside and "END HIDDEN TESTS" not in text
-    tree = ast.parse(source)
-    last = (
-        tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    )
+    secret = _hidden_lines(source)
     value: Any = None
-    try:
-        exec(compile(tree, "<test>", "exec"), names)
-        if isinstance(last, ast.Expr):
-            value = eval(compile(ast.Expression(last.value), "<test>", "eval"), names)
-    except Exception as error:
-        line = 0
-        frame = error.__traceback__
-        while frame is not None:
-            if frame.tb_frame.f_code.co_filename == "<test>":
-                line = frame.tb_lineno
-            frame = frame.tb_next
-        if line in hidden:
-            raise _TestFailed("A hidden test failed.") from None
-        where = getattr(error, "where", "")
-        raise _TestFailed(f"{type(error).__name__}{where}: {error}"[:2000]) from None
+    for statement in ast.parse(source).body:
+        hidden = not secret.isdisjoint(_lines(statement))
+        if hidden and not with_hidden:
+            continue
+        value = None
+        try:
+            with heard.listening(hidden):
+                if isinstance(statement, ast.Expr):
+                    code = compile(ast.Expression(statement.value), "<test>", "eval")
+                    value = eval(code, names)
+                else:
+                    module = ast.Module([statement], [])
+                    exec(compile(module, "<test>", "exec"), names)
+        except Exception as error:
+            if hidden:
+                raise _TestFailed("A hidden test failed.", hidden=True) from None
+            where = getattr(error, "where", "")
+            said = "\n".join(one_line(line, 2000) for line in str(error).splitlines())
+            raise _TestFailed(f"{type(error).__name__}{where}: {said}"[:2000]) from None
     if isinstance(value, int | float) and type(value) is not bool:
         return min(float(value), points) if value > 0 else 0.0
     return points
@@ -805,8 +1046,13 @@ def _student_names(
     }
     found = {}
     for name in sorted(wanted):
-        with contextlib.suppress(KeyError):
+        try:
             found[name] = _settle(test, test.ask("get", name)[0], {})
+        except KeyError:  # the test says so itself
+            continue
+        except Exception as error:
+            said = f"{type(error).__name__}: {one_line(str(error))}"
+            raise _TestFailed(f"No test can read your `{name}`. {said}") from None
     return found
 
 

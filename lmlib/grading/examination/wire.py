@@ -4,20 +4,30 @@ import socket
 import struct
 import time
 
-from lmlib.grading.examination.codec import MAX_BYTES
+from lmlib.grading.examination.codec import MAX_BYTES, MAX_NODES, MAX_TREE
 
-MAX_FRAME = MAX_BYTES + (64 << 20)  # room for the JSON
+MAX_FRAME = MAX_BYTES + MAX_TREE + 8 * (MAX_NODES + 1)
 
 
 class Closed(Exception):
     """The other side is gone, or said something that is no frame."""
 
 
-def send(connection: socket.socket, message: bytes) -> None:
-    """Raises Closed if nobody is there to read it."""
+def send(
+    connection: socket.socket, message: bytes, deadline: float | None = None
+) -> None:
+    """Send a message.
+
+    Raises:
+        TimeoutError: it was not taken at `deadline` (of time.monotonic).
+        Closed: nobody is there to read it.
+    """
     try:
+        connection.settimeout(_left(deadline))
         connection.sendall(struct.pack("<Q", len(message)) + message)
-    except (OSError, TimeoutError) as error:
+    except TimeoutError:
+        raise
+    except OSError as error:
         raise Closed(str(error)) from None
 
 
@@ -37,10 +47,7 @@ def receive(connection: socket.socket, deadline: float | None = None) -> bytes:
 def _exactly(connection: socket.socket, size: int, deadline: float | None) -> bytes:
     parts = bytearray()
     while len(parts) < size:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError
-        connection.settimeout(left)
+        connection.settimeout(_left(deadline))
         try:
             part = connection.recv(min(size - len(parts), 1 << 20))
         except TimeoutError:
@@ -51,3 +58,13 @@ def _exactly(connection: socket.socket, size: int, deadline: float | None) -> by
             raise Closed("end of stream")
         parts += part
     return bytes(parts)
+
+
+def _left(deadline: float | None) -> float | None:
+    """The seconds until `deadline`; TimeoutError if there are none."""
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -228,7 +228,9 @@ class _Writer:
         person: Mapping[str, str],
         extensions: deadlines.Extensions,
     ) -> None:
-        self.person = {key: value for key, value in person.items() if value}
+        # No formula to a spreadsheet: nbgrader's export has no guard.
+        plain = {key: value.lstrip("=+-@＝＋－＠ \t") for key, value in person.items()}
+        self.person = {key: value for key, value in plain.items() if value}
         self.gradebook = gradebook
         self.record = record
         self.released = released

@@ -48,7 +48,9 @@ from lmlib.grading.results.record import (
     Record,
 )
 from lmlib.grading.results.similarity import Pair, near_identical
-from lmlib.grading.results.text import shown
+from lmlib.grading.results.text import CHARACTERS, shown
+
+OTHERS = 200_000  # characters of cells that a student added, on their page
 
 # What the student reads first; the reason, if there is one, follows.
 STATE_SAYS = {
@@ -176,13 +178,17 @@ def authored(text: str) -> Markup:
 
 
 def output_lines(text: str) -> list[tuple[str, int, str]]:
-    """The lines of a check's report: passed, failed or neither; indentation; words."""
+    """The lines of a check's report: passed, failed or neither; indentation; words.
+
+    Only a line of the form that `check` gives it is passed or failed.
+    """
     kinds = {"✓": "passed", "✗": "failed"}
-    lines = shown(text).rstrip().split("\n")
-    return [
-        (kinds.get(line.strip()[:1], "plain"), len(line) - len(line.lstrip()), line)
-        for line in lines
-    ]
+    found = []
+    for line in shown(text).rstrip().split("\n"):
+        part = re.fullmatch(r"  ([✓✗]) .+ \(\d+ points?\)", line)
+        kind = kinds[part[1]] if part else "plain"
+        found.append((kind, len(line) - len(line.lstrip()), line))
+    return found
 
 
 def number(value: float) -> str:
@@ -265,13 +271,24 @@ def feedback_page(record: Record) -> str:
         "feedback.html.j2",
         record=record,
         exercises=exercises,
-        others=[(name, text) for name, text in record.answers if name not in tested],
+        others=_within(
+            OTHERS, [(n, text) for n, text in record.answers if n not in tested]
+        ),
         comments={e.name: comments.pop(e.name, "") for e in exercises},
         more_comments=comments,
         says="A person has graded this."
         if record.has_mark and record.state in NO_MARK
         else STATE_SAYS.get(record.state, record.state),
     )
+
+
+def _within(limit: int, cells: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The cells, without those for which a page of `limit` characters has no room."""
+    kept = []
+    for name, text in cells:
+        limit -= min(len(text), CHARACTERS)
+        kept.append((name, text if limit >= 0 else "# Not shown: there is too much."))
+    return kept
 
 
 # -- The class ------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from lmlib.grading.results.record import Record
 GRAM = 10
 WINDOW = 5
 LONGEST = 50_000  # characters of an answer that are read
+LONGEST_ALL = 200_000  # of all that a student wrote
 
 # A fingerprint counts when at most this many students share it …
 FEW, FEW_OF_CLASS = 5, 0.05
@@ -100,6 +101,18 @@ def fingerprints(source: str) -> set[int]:
     return {min(hashes[i : i + WINDOW]) for i in range(windows) if hashes}
 
 
+def _read(answers: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What is read of a student's cells: the answers first, as much as there is room.
+
+    The names of cells that they added hold a space.
+    """
+    room = LONGEST_ALL
+    for name, source in sorted(answers, key=lambda cell: " " in cell[0]):
+        source = source[: min(room, LONGEST)]
+        room -= len(source)
+        yield name, source
+
+
 def near_identical(
     records: Iterable[Record], boilerplate: Sequence[str] = ()
 ) -> list[Pair]:
@@ -116,7 +129,7 @@ def near_identical(
     for record in records:
         found = {
             mark: name
-            for name, source in record.answers
+            for name, source in _read(record.answers)
             for mark in fingerprints(source) - known
         }
         where[record.student] = found

@@ -37,6 +37,16 @@ def shown(text: str) -> str:
     return "\n".join(cut)
 
 
+#: What begins a line of a report: in a student's words something else stands there.
+MARKS = str.maketrans({"✓": "v", "✗": "x"})
+
+
+def one_line(text: str, limit: int = LINE) -> str:
+    """`text` as words on one line, which no line of a report can be taken for."""
+    words = " ".join(shown(text[: 2 * limit]).split()).translate(MARKS)
+    return words if len(words) <= limit else words[: limit - 1] + "…"
+
+
 def _named(line: str) -> str:
     if line.isprintable():  # nearly all are, and this is fast
         return line

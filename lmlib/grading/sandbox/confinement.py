@@ -49,6 +49,9 @@ class Policy:
         memory_bytes: of each process, beyond what the caller has (the kernel refuses
             more), and of all together (watched ten times a second).
         processes: processes and threads together.
+        open_files: of each process. All that these hold together in the buffers of
+            sockets is 32 × 62 × 0.24 MiB, half a GiB, and no limit counts it but a
+            memory cgroup, where there is one (`cgroups`).
         file_bytes: the largest file.
         disk_bytes: each folder of `write`.
         cpu_seconds: of each process.
@@ -58,6 +61,7 @@ class Policy:
     write: tuple[Path, ...]
     memory_bytes: int = 2 << 30
     processes: int = 32
+    open_files: int = 64
     file_bytes: int = 64 << 20
     disk_bytes: int = 256 << 20
     cpu_seconds: int = 120
@@ -371,7 +375,9 @@ def _limit(policy: Policy, level: str) -> None:
         resource.RLIMIT_AS: pages * os.sysconf("SC_PAGE_SIZE") + policy.memory_bytes,
         resource.RLIMIT_NPROC: processes,
         resource.RLIMIT_FSIZE: policy.file_bytes,
-        resource.RLIMIT_NOFILE: 256,
+        # Each may be a socket or a pipe whose buffers no limit counts.
+        resource.RLIMIT_NOFILE: policy.open_files,
+        resource.RLIMIT_SIGPENDING: 1024,  # timers, too
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MSGQUEUE: 0,
     }

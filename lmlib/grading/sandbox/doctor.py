@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 if sys.platform == "linux":
+    import fcntl
     import resource
 
 from lmlib.grading.sandbox.confinement import (
@@ -57,6 +58,14 @@ PROMISES = (
         "one submission cannot use up the machine's memory",
         "each process has a limit; all together are watched, ten times a second",
         "each process has a limit; all together are watched, ten times a second",
+    ),
+    Promise(
+        "kernel memory",
+        "one submission cannot fill the memory of the kernel by sockets, pipes, locks",
+        "few files may be open, larger buffers and pages kept by a pipe are refused, "
+        "no lock of a range of bytes is kept",
+        "few files may be open, larger buffers and pages kept by a pipe are refused, "
+        "no lock of a range of bytes is kept",
     ),
     Promise(
         "processes",
@@ -148,11 +157,45 @@ def _attacks(
         environment = Path(f"/proc/{os.getppid()}/environ")
         return hidden and _refused(environment.read_bytes)
 
+    def no_lock_is_kept() -> bool:
+        with Path("locked").open("w") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+            if (child := os.fork()) == 0:
+                fails = _refused(
+                    lambda: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+                )
+                os._exit(int(fails))
+            return os.waitpid(child, 0)[1] == 0
+
+    def enlarge_pipe() -> None:
+        fcntl.fcntl(os.pipe()[1], fcntl.F_SETPIPE_SZ, 1 << 17)
+
+    def enlarge_socket() -> None:
+        one, other = socket.socketpair()
+        with one, other:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 17)
+
+    def pipe_keeps_pages() -> None:
+        os.splice(os.open("/dev/zero", os.O_RDONLY), os.pipe()[1], 1)
+
+    def open_many() -> None:
+        kept: list[int] = []
+        try:
+            kept += (os.dup(0) for _ in range(100))
+        finally:
+            for fd in kept:
+                os.close(fd)
+
+    by_the_kernel = (enlarge_pipe, enlarge_socket, pipe_keeps_pages, open_many)
+
     return {
         "network": lambda: _refused(connect),
         "files": lambda: _refused(secret.read_bytes),
         "system": lambda: _refused((readable / "new").touch),
         "memory": lambda: _refused(lambda: mmap.mmap(-1, 2 * _TRIAL_BYTES)),
+        "kernel memory": lambda: (
+            all(map(_refused, by_the_kernel)) and no_lock_is_kept()
+        ),
         "disk": lambda: _refused(fill_disk),
         "programs": touch_other_programs,
         "limits": lambda: _refused(raise_limit),

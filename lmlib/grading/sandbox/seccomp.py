@@ -32,8 +32,16 @@ DETOURS = (
     "add_key request_key keyctl shmget shmat shmctl semget semop msgget msgsnd msgrcv "
     "mq_open"
 )
-#: Sockets of every family; a connected pair of streams remains, see `install`.
-NETWORK = "socket connect bind listen accept accept4"
+#: Ways to memory of the kernel's that no limit counts: pages that a pipe or a socket
+#: holds when they are no process's any more, watches.
+KERNEL_MEMORY = "vmsplice splice tee sendfile inotify_add_watch"
+#: Of `fcntl`: locks of byte ranges, each of which takes memory (F_SETLK, F_SETLKW and
+#: their kin of open files), and larger pipes (F_SETPIPE_SZ). A lock is granted and not
+#: kept: sqlite, which IPython needs, would wait for it, and nobody else uses the files.
+LOCKS, LARGER_PIPE, GRANTED = (6, 7, 37, 38), 1031, 0
+#: Sockets of every family; a connected pair of streams remains, see `install`. Its
+#: buffers have the size that the machine gives them.
+NETWORK = "socket connect bind listen accept accept4 setsockopt"
 #: Landlock guards the content of files, not their owner, mode and times.
 METADATA = (
     "chmod fchmod fchmodat fchmodat2 chown lchown fchown fchownat utime utimes "
@@ -90,6 +98,17 @@ class Filter:
                     (_LOAD, 0, 0, _NUMBER),
                 ]
 
+    def deny_if(self, name: str, argument: int, value: int, error: int) -> None:
+        """Leave a call out if the low half of `argument` is `value`."""
+        if (number := syscalls.number(name)) is not None:
+            self.program += [
+                (_EQUAL, 0, 4, number),
+                (_LOAD, 0, 0, _ARGUMENTS + 8 * argument),
+                (_EQUAL, 0, 1, value),
+                (_RETURN, 0, 0, _ERROR | error),
+                (_LOAD, 0, 0, _NUMBER),
+            ]
+
     def install(self) -> None:
         """Put the filter in force, for this process and all that it will start."""
         program = [*self.program, (_RETURN, 0, 0, _ALLOW)]
@@ -110,7 +129,10 @@ def install(network: bool, own_files_only: bool, own_signals_only: bool) -> None
             keeps it from signalling them, so let it signal itself alone.
     """
     rules = Filter()
-    rules.deny(f"{PROCESSES} {MACHINE} {DETOURS}")
+    rules.deny(f"{PROCESSES} {MACHINE} {DETOURS} {KERNEL_MEMORY}")
+    for command in LOCKS:
+        rules.deny_if("fcntl", 1, command, GRANTED)
+    rules.deny_if("fcntl", 1, LARGER_PIPE, errno.EPERM)
     # glibc turns to clone, whose flags can be read, when there is no clone3.
     rules.deny("clone3", errno.ENOSYS)
     rules.deny_unless("clone", 0, 0, _NEW_NAMESPACES)

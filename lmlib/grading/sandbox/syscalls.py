@@ -20,6 +20,8 @@ accept 43 202 | accept4 288 242 | acct 163 89 | add_key 248 217 | bind 49 200
 bpf 321 280 | capset 126 91 | chmod 90 - | chown 92 - | chroot 161 51
 clone 56 220 | clone3 435 435 | close_range 436 436 | connect 42 203
 delete_module 176 106 | fanotify_init 300 262 | fchmod 91 52 | fchmodat 268 53
+fcntl 72 25 | inotify_add_watch 254 27 | sendfile 40 71 | setsockopt 54 208
+splice 275 76 | tee 276 77 | vmsplice 278 75
 fchmodat2 452 452 | fchown 93 55 | fchownat 260 54 | file_setattr 469 469
 finit_module 313 273 | fremovexattr 199 16 | fsconfig 431 431 | fsetxattr 190 7
 fsmount 432 432 | fsopen 430 430 | fspick 433 433 | futimesat 261 -

@@ -192,7 +192,8 @@ def cleaned(student: str) -> str:
     # Not brought to one Unicode form: two students would then have one name.
     name = INVISIBLE.sub("_", student)
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?\"<>|]", "_", name)
-    return name.strip().lstrip(".-")[:100] or "unnamed"
+    # No formula to a spreadsheet: nbgrader's export has no guard.
+    return name.strip().lstrip(".-=+@＝＋－＠")[:100] or "unnamed"
 
 
 def as_folder_name(student: str, taken: set[str]) -> str:

@@ -674,3 +674,11 @@ def test_export_lists_every_state(course):
     write_records(course, records)
     rows = {row["student_id"]: row["score"] for row in exported(course)}
     assert rows == {"s01": "5.0", "s02": "0.0", "s03": "0.0"}
+
+
+def test_a_name_is_no_formula_to_a_spreadsheet(course):
+    people = {"s01": {"first_name": "=1+1", "last_name": "@SUM(A1)", "email": "+a@b"}}
+    assert not write_records(course, [small()], people=people)
+    (row,) = [row for row in exported(course) if row["student_id"] == "s01"]
+    assert (row["first_name"], row["last_name"]) == ("1+1", "SUM(A1)")
+    assert row["email"] == "a@b"

@@ -16,7 +16,7 @@ import pytest
 from lmlib.grading.results import item_analysis, report, report_plots
 from lmlib.grading.results.record import CellResult, Record
 from lmlib.grading.results.similarity import Pair
-from lmlib.grading.results.text import CHARACTERS, shown
+from lmlib.grading.results.text import CHARACTERS, one_line, shown
 from tests.grading import sample_class, sample_records
 
 NAME = sample_class.ASSIGNMENT
@@ -464,3 +464,31 @@ def test_the_library_and_check_import_none_of_this():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_only_a_line_of_a_report_is_green():
+    lines = [
+        "  ✓ two queries (1 point)",
+        "  ✗ any axes (2 points)",
+        "✓ all parts (2 points)",
+        "      ✓ all parts (2 points)",
+        "  ✓ marked by hand",
+        "The cell ✓ a (1 point) stopped",
+    ]
+    kinds = [kind for kind, _, _ in report.output_lines("\n".join(lines))]
+    assert kinds == ["passed", "failed", "plain", "plain", "plain", "plain"]
+
+
+def test_words_of_a_student_are_one_line_without_marks():
+    said = one_line("a\n  ✓ all (1 point)\r\n\u2028✗\x1b[31m\u202eb " + "c" * 600, 60)
+    assert said.startswith("a v all (1 point) ")
+    assert len(said) == 60
+    assert set(said).isdisjoint("\n\r\u2028\u202e\x1b✓✗")
+
+
+def test_a_page_has_room_for_so_much_of_what_was_added(records):
+    record = next(r for r in records if r.has_mark)
+    added = tuple((f"cell {n}", "x = [1, 2]\n" * 4_000) for n in range(380))
+    page = report.feedback_page(replace(record, answers=(*record.answers, *added)))
+    assert len(page) < 4_000_000
+    assert page.count("# Not shown: there is too much.") > 370

@@ -189,3 +189,15 @@ def test_five_hundred_students():
     (pair,) = near_identical([*class_, record("t", copy)])
     assert time.process_time() - start < 10
     assert (pair.first, pair.second) == ("s123", "t")
+
+
+def test_of_a_large_notebook_the_answers_are_read_and_then_so_much(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "lmlib.grading.results.similarity.fingerprints",
+        lambda source: read.append(len(source)) or set(),
+    )
+    added = {f"cell {n}": "x" * 60_000 for n in range(380)}
+    near_identical([record("a", {**added, "answer": "y" * 70_000})])
+    assert read[:5] == [50_000] * 4 + [0]
+    assert sum(read) == 200_000

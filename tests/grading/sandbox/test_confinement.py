@@ -4,16 +4,21 @@ Every attack is made at each level, and, where it could do no harm, also without
 sandbox: there it must succeed, or it would prove nothing.
 """
 
+import asyncio
+import contextlib
 import ctypes
 import errno
+import fcntl
 import functools
 import mmap
 import os
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -246,6 +251,94 @@ def test_without_the_sandbox_it_is_sent(open_room: Room, listeners: Listeners) -
 
 def test_a_pair_of_streams_is_left_for_asyncio(room: Room) -> None:
     assert room.attack(lambda: len(socket.socketpair())) == "done 2"
+
+
+# --- the kernel's memory -------------------------------------------------------------
+
+
+def _lock_twice(command: int) -> object:
+    """Lock bytes here and in a child: what is kept would be refused there."""
+    lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 2, 1, 0)
+    with Path("locked").open("w") as file:
+        fcntl.fcntl(file, command, lock)
+        if (child := os.fork()) == 0:
+            try:
+                with Path("locked").open("r+") as other:
+                    fcntl.fcntl(other, command, lock)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        kept = os.waitpid(child, 0)[1]
+    if not kept:
+        raise OSError("a lock that nobody keeps")
+    return None
+
+
+def _larger_buffer(option: int) -> object:
+    one, other = socket.socketpair()
+    with one, other:
+        return one.setsockopt(socket.SOL_SOCKET, option, 1 << 17)
+
+
+def _pages_in_a_pipe(call: Callable[[int, int], object]) -> object:
+    Path("pages").write_bytes(bytes(100))
+    _, writer = os.pipe()
+    with Path("pages").open("rb") as file:
+        return call(writer, file.fileno())
+
+
+KERNEL_MEMORY: dict[str, Attack] = {
+    "lock": lambda: _lock_twice(fcntl.F_SETLK),
+    "lock of an open file": lambda: _lock_twice(37),  # F_OFD_SETLK
+    "send buffer": lambda: _larger_buffer(socket.SO_SNDBUF),
+    "receive buffer": lambda: _larger_buffer(socket.SO_RCVBUF),
+    "pipe": lambda: fcntl.fcntl(os.pipe()[1], fcntl.F_SETPIPE_SZ, 1 << 17),
+    "splice": lambda: _pages_in_a_pipe(lambda to, of: os.splice(of, to, 100)),
+    "sendfile": lambda: _pages_in_a_pipe(lambda to, of: os.sendfile(to, of, 0, 100)),
+    "many files": lambda: [os.dup(0) for _ in range(100)],
+}
+
+
+def test_the_kernel_is_not_filled(room: Room) -> None:
+    assert all_begin(room.attacks(KERNEL_MEMORY), "refused", KERNEL_MEMORY)
+
+
+def test_without_the_sandbox_it_could_be(open_room: Room) -> None:
+    attacks = {n: a for n, a in KERNEL_MEMORY.items() if n != "many files"}
+    assert all_begin(open_room.attacks(attacks), "done", attacks)
+
+
+def test_pairs_of_sockets_hold_little_together(room: Room) -> None:
+    def fill() -> int:
+        held = 0
+        pairs = []
+        with contextlib.suppress(OSError):
+            while True:
+                pairs.append(socket.socketpair())
+                for one in pairs[-1]:
+                    one.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            held += one.send(bytes(1 << 16))
+        return held
+
+    answer = room.attack(fill)
+    assert 1 << 20 < int(answer.removeprefix("done ")) < 32 * MIB
+
+
+def test_what_students_use_is_left(room: Room) -> None:
+    def use() -> object:
+        Path("a").write_text("text", encoding="ascii")
+        shutil.copyfile("a", "b")  # by sendfile, if it may
+        with Path("a").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # one for each open file
+        asyncio.run(asyncio.sleep(0))
+        with contextlib.closing(sqlite3.connect("db", timeout=1)) as database:
+            database.execute("CREATE TABLE t (x)")
+            database.commit()
+        return Path("b").read_text(encoding="ascii")
+
+    assert room.attack(use) == "done 'text'"
 
 
 # --- files ---------------------------------------------------------------------------
@@ -918,6 +1011,11 @@ def test_the_filter_decides(monkeypatch: pytest.MonkeyPatch, machine: str) -> No
     assert decide("prlimit64", 9, 9) == eperm
     assert decide("kill", os.getpid(), 9) == allow
     assert decide("kill", (1 << 32) - 1, 9) == decide("tkill", 5, 9) == eperm
+    assert decide("setsockopt", 3, 1, 7) == decide("inotify_add_watch") == eperm
+    for lock in (6, 7, 37, 38):
+        assert decide("fcntl", 3, lock) == 0x50000  # granted, and not kept
+    assert decide("fcntl", 3, 1031) == decide("vmsplice") == decide("tee") == eperm
+    assert decide("fcntl", 3, 5) == decide("fcntl", 3, 1030) == allow
     assert decide("setxattr") == decide("fchmodat2") == decide("ptrace") == eperm
 
 
