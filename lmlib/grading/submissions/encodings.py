@@ -1,5 +1,9 @@
 """How letters are written in files and names that do not say it."""
 
+import re
+
+#: Marks that turn the text around them, and others that nobody sees.
+INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 #: What people call an encoding.
 CALLED = {
     "utf-16-le": "UTF-16",

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lmlib.grading.submissions.archives import Item
-from lmlib.grading.submissions.notebooks import INVISIBLE, listed
+from lmlib.grading.submissions.encodings import INVISIBLE
+from lmlib.grading.submissions.notebooks import listed
 from lmlib.grading.submissions.roster import Roster
 
 #: What browsers and Jupyter put behind the name of a second file, and what people do.

@@ -22,9 +22,8 @@ from lmlib.grading.submissions.archives import (
     opened,
     opened_of_student,
 )
-from lmlib.grading.submissions.encodings import CALLED
+from lmlib.grading.submissions.encodings import CALLED, INVISIBLE
 from lmlib.grading.submissions.notebooks import (
-    INVISIBLE,
     ITSELF,
     Malformed,
     listed,

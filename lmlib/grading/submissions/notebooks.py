@@ -15,6 +15,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from lmlib.grading.submissions.encodings import INVISIBLE
+
 #: Brackets in the file: every pair of them costs at least 56 bytes of memory.
 MAX_BRACKETS = 2_000_000
 MAX_CELLS = 2_000
@@ -24,8 +26,6 @@ SCHEMA = 3  # of nbgrader's cell metadata
 AGAIN = "Open it in Jupyter, save it, and hand in that file."
 #: For what no Jupyter opens.
 ITSELF = "Hand in the notebook itself, the file that ends in .ipynb."
-#: Marks that turn the text around them, and others that nobody sees.
-INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 class Malformed(ValueError):

@@ -6,11 +6,11 @@ import io
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmlib.grading.submissions.encodings import CALLED, is_gbk
+from lmlib.grading.submissions.encodings import CALLED, INVISIBLE, is_gbk
 
 MAX_ROSTER = 10 << 20
 
@@ -19,6 +19,7 @@ MAX_ROSTER = 10 << 20
 STUDENT = (
     "studentid", "sisloginid", "username", "login", "student", "idnumber",
     "matriculationnumber", "id", "sisuserid",
+    "sid", "netid", "studentnumber", "studentno",
     "学号", "學號", "用户名", "用戶名", "账号", "帳號", "id号",
     "matrikelnummer", "matrikelnr", "matrikel", "benutzername", "anmeldename",
     "kennung", "idnummer",
@@ -169,7 +170,8 @@ def read_roster(path: Path) -> Roster:
     ids: dict[str, set[str]] = defaultdict(set)
     numbers: dict[str, set[str]] = defaultdict(set)
     for line, row in rows[1:]:
-        cells = [cell.strip() for cell in row] + [""] * (len(header) - len(row))
+        cells = [INVISIBLE.sub("", cell).strip() for cell in row]
+        cells += [""] * (len(header) - len(row))
         if at.platform is not None and (
             match := _PARTICIPANT.fullmatch(cells[at.platform])
         ):
@@ -236,7 +238,7 @@ def read_roster(path: Path) -> Roster:
 
 
 def _columns(
-    header: list[str], rows: Iterable[tuple[int, list[str]]]
+    header: list[str], rows: Sequence[tuple[int, list[str]]]
 ) -> _Columns | None:
     """What stands where; None if nothing tells one student from the others."""
 
@@ -254,6 +256,11 @@ def _columns(
     given, family, mail = column(GIVEN), column(FAMILY), column(EMAIL)
     github = columns(GITHUB)
     keys, platform = columns(STUDENT), column(LMS)
+    # Moodle's exports have a column for a number that many sites do not use.
+    used = {at for _, row in rows for at, cell in enumerate(row) if cell.strip()}
+    if keys and mail in used and not used & set(keys):
+        keys = [mail]
+    keys = [at for at in keys if at in used] or keys
     first = [row[0].strip() for _, row in rows if row and row[0].strip()]
     is_worksheet = bool(first) and all(map(_PARTICIPANT.fullmatch, first))
     if is_worksheet:  # Moodle's; other columns are there if the site shows them

@@ -358,3 +358,23 @@ def test_an_accent_tells_two_apart(tmp_path):
     assert roster.is_shared("ann")
     assert not roster.is_shared("Max Muller")
     assert not roster.is_shared("Bob")
+
+
+@pytest.mark.parametrize(
+    ("table", "students"),
+    [
+        ("First Name,Last Name,SID,Email\nJane,Doe,S1,j@x\n", ("S1",)),  # Gradescope
+        ("First name,Surname,ID number,Email address\nJane,Doe,,j@x\n", ("j@x",)),
+        ("ID number,Username,Name\n,jdoe,Jane Doe\n", ("jdoe",)),
+        ("id,name\n\u200ejdoe\u202c,Jane \u202eDoe\n", ("jdoe",)),
+    ],
+)
+def test_columns_that_are_not_used_and_marks_that_nobody_sees(
+    tmp_path, table, students
+):
+    roster = read(tmp_path, table)
+    assert roster.students == students
+    assert (roster.people[students[0]].first_name, roster.find("Jane Doe")) == (
+        "Jane",
+        students[0],
+    )
