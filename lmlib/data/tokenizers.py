@@ -568,19 +568,17 @@ def _apply(settings: Mapping[str, Any], inner: tokenizers.Tokenizer) -> None:
             strip_accents=settings.get("strip_accents", given.strip_accents),
             lowercase=settings.get("do_lower_case", given.lowercase),
         )
+        whole = [word for x in settings.get("never_split", ()) for word in _content(x)]
+        inner.add_tokens(  # which leaves those that are special so
+            [
+                AddedToken(word, single_word=True, normalized=False)
+                for word in whole
+                if inner.token_to_id(word) is not None
+            ]
+        )
     given = inner.pre_tokenizer
     if isinstance(given, pre_tokenizers.ByteLevel) and "add_prefix_space" in settings:
         given.add_prefix_space = settings["add_prefix_space"]
-    # Special tokens in a text are text, also here.
-    special = _special_names(settings)
-    inner.add_tokens(
-        [
-            AddedToken(word, single_word=True, normalized=False)
-            for token in settings.get("never_split", ())
-            for word in _content(token)
-            if word not in special and inner.token_to_id(word) is not None
-        ]
-    )
 
 
 def _add_tokens(
