@@ -51,7 +51,7 @@ class Policy:
         processes: processes and threads together.
         open_files: of each process. All that these hold together in the buffers of
             sockets is 32 × 62 × 0.24 MiB, half a GiB, and no limit counts it but a
-            memory cgroup, where there is one (`cgroups`).
+            memory cgroup, which is not set up here.
         file_bytes: the largest file.
         disk_bytes: each folder of `write`.
         cpu_seconds: of each process.
