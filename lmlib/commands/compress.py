@@ -105,8 +105,12 @@ def read(name: str) -> bytes:
 
 
 def check_free(out: str, force: bool) -> None:
-    """Raise FileExistsError if `out` is a file that must not be replaced."""
-    if out != "-" and not force and Path(out).is_file():
+    """Raise OSError if `out` must not be replaced, or its folder is not there."""
+    if out == "-":
+        return
+    if not Path(out).parent.is_dir():
+        raise FileNotFoundError(f"{out}: there is no folder {Path(out).parent}")
+    if not force and Path(out).is_file():
         raise FileExistsError(f"{out} is there already: --force replaces it")
 
 
@@ -132,7 +136,7 @@ def progress_bar(n: int, name: str) -> Iterator[Any]:
 
     with tqdm(total=n, unit="B", unit_scale=True, desc=name, disable=None) as bar:
 
-        def progress(done: int, bits: float) -> None:
+        def progress(done: int, bits: float | int) -> None:
             if done:
                 bar.set_postfix_str(f"{bits / done:.3f} bits a byte", refresh=False)
             bar.update(done - bar.n)

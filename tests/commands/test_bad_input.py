@@ -93,7 +93,7 @@ def files(tmp_path_factory):
 
 DRIVEN = (
     *("pretrain", "finetune", "distill", "evaluate", "generate", "predict"),
-    *("check", "grade"),
+    *("check", "grade", "quantize", "prune", "compress", "decompress"),
 )
 #: No folder of a model, or a model that is not whole.
 MODELS = (
@@ -290,6 +290,58 @@ def cases(files):
             yield ["predict", files["tuned"], "a", option, value], option
 
     yield ["predict", files["short-made"], "a"], "lmlib.json lacks the length"
+
+    # quantize and prune
+    for command, options in {
+        "quantize": {"--bits": ("0", "1", "9", "x", HUGE)},
+        "prune": {
+            "--sparsity": ("-0.1", "1.5", "nan", "inf", "x"),
+            "--pattern": ("2", "2:0", "a:b", "5:4", "1:3", "", f"1:{HUGE}"),
+        },
+    }.items():
+        yield [command], "MODEL"
+        yield from models(command)
+        for option, values in options.items():
+            for value in values:
+                named = {"2:0": "n must", "5:4": "n must", "1:3": "multiple of 3"}
+                yield [command, GPT, option, value], named.get(value, option)
+        yield [command, GPT, "--out", GPT], "--out"
+        yield [command, GPT, "--out", "/dev/null"], "/dev/null"
+        yield [command, GPT, "--out", "/dev/null/below"], "/dev/null/below"
+    yield ["prune", GPT, "--pattern", "2:4", "--sparsity", "0.5"], "--sparsity"
+
+    # compress and decompress
+    for command in ("compress", "decompress"):
+        yield [command], "FILE"
+        yield [command, files["missing"]], files["missing"]
+        yield [command, files["folder"]], files["folder"]
+        yield [command, files["short"], "-o", files["blank"]], files["blank"]
+        out = ["-o", "/proc/nowhere/out", "--force"]
+        if command == "compress":
+            yield [command, files["short"], *out], "/proc/nowhere"
+        for name in ("missing", "folder"):
+            prime = [files["short"], "-o", "x", "--prime", files[name]]
+            yield [command, *prime], files[name]
+        yield [command, files["short"], "--prime"], "--prime"
+        yield [command, files["short"], "--no-such-option"], "--no-such-option"
+        yield [command, files["short"], "too", "many"], "too many"
+    for value in ("best", "", "FAST"):
+        yield ["compress", files["short"], "--method", value], "--method"
+    for name in MODELS[:-2]:
+        if name in ("list-made", "bad-made", "no-made", "names-made"):
+            continue  # of a fine-tuned model, and an encoder is refused before
+        gpt = ["compress", files["short"], "--method", "gpt", "-o", "x"]
+        yield [*gpt, "--model", files[name]], files[name]
+    for name in ("short", "empty", "blank", "binary", "latin", "nul", "number.json"):
+        yield ["decompress", files[name], "-o", "x"], "archive"
+        yield ["decompress", files[name]], "-o"
+
+    # ledger
+    yield ["ledger"], "FILE"
+    yield ["ledger", files["missing"]], files["missing"]
+    yield ["ledger", files["folder"]], files["folder"]
+    yield ["ledger", files["short"], "--method", "best"], "--method"
+    yield ["ledger", files["short"], "--prime", files["missing"]], files["missing"]
 
     # check
     yield ["check"], "notebook"
