@@ -12,7 +12,7 @@ from lmlib.training.pretrain import Size, corpus_digest, make_model
 from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 
-STEPS, N_BATCHES = 600, 40  # of 16 rows of 128 tokens; of 32 rows
+STEPS, N_BATCHES = 300, 40  # of 16 rows of 128 tokens; of 32 rows
 DRAWN = {"as it comes": AsItComes, "equal lengths": NextSentence}
 
 

@@ -534,12 +534,21 @@ CASES = [
             "binary_cross_entropy": "import torch.nn.functional as FF\nsoftplus = FF.softplus\ndef binary_cross_entropy(logits, targets): return (softplus(logits) - targets * logits).mean()"
         },
     ),
+    # -- 2.2 --------------------------------------------------------------------------
+    Case("a mask in a %%time cell", "2.2", {"magnitude_mask": "%%time\nRIGHT"}),
+    Case(
+        "a loss as np.float64",
+        "2.2",
+        {
+            "predicted_loss": "import numpy as np\ndef predicted_loss(loss, loss_a, a, b):\n    return np.float64(loss) + (loss_a - loss) * np.square((2 ** (a - 1) - 1) / (2 ** (b - 1) - 1))"
+        },
+    ),
     # -- What cannot be had here, and is told ---------------------------------------------
     summed(
         "Out by its number",
         "weighted_sum = Out[7]",
         lost=2,
-        says="weighted_sum stopped with KeyError in line 1 of the cell: 7",
+        says="weighted_sum stopped with KeyError in line 1 of the cell: “7”",
     ),
     summed("cuda", "RIGHT\nbig = torch.ones(2).to('cuda')", says="CUDA"),
     summed(
