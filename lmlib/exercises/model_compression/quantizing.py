@@ -164,7 +164,7 @@ AFFINE = Exercise(
     parts=(
         Part("ranges around 0", 1, _around_zero, _numbers),
         Part("ranges without 0", 1, _beside_zero, _numbers),
-        Part("nothing but 0", 1, _nothing_but_zero, _numbers),
+        Part("nothing but 0", 1, _nothing_but_zero, _numbers, beside_a_value=True),
         Part("raises ValueError", 1, _refused, error_type),
     ),
     misconceptions=(
