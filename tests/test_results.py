@@ -114,6 +114,26 @@ def test_several_processes_make_one_record(toy, tmp_path):
     assert list(tmp_path.glob("*.json")) == [record]
 
 
+def test_a_run_that_began_with_other_weights_is_made_anew(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(FOLDER)
+    experiment = importlib.import_module("experiment")
+    made = []
+
+    def score():
+        made.append(1)
+        return {"score": len(made)}
+
+    record = tmp_path / "toy.json"
+    for weights in ("old", "old", "new"):
+        runs = [({"seed": seed, "weights": weights}, score) for seed in range(2)]
+        experiment.carry_out(tmp_path / "toy.py", iter(runs), record, 0, 1)
+    rows = json.loads(record.read_text())["rows"]
+    assert [(r["seed"], r["weights"], r["score"]) for r in rows] == [
+        (0, "new", 3),
+        (1, "new", 4),
+    ]
+
+
 def test_searching_for_the_name_counts_the_commonest_class_where_there_is_none(
     script_of,
 ):
