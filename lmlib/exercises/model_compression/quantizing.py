@@ -122,6 +122,19 @@ def symmetric_range(low: float, high: float, bits: int) -> tuple[float, int]:
     return largest / (2 ** (bits - 1) - 1), 0
 
 
+# Slips: recognised, and not handed in by the tests.
+
+
+def zero_point_rounded_up(low: float, high: float, bits: int) -> tuple[float, int]:
+    if low > high or not 2 <= bits <= 8:
+        raise ValueError
+    low, high = min(low, 0.0), max(high, 0.0)
+    if low == high:
+        return 1.0, 0
+    scale = (high - low) / (2**bits - 1)
+    return scale, -int(low / scale - 0.999999)
+
+
 def _around_zero(generator: Generator) -> list[Case]:
     cases = []
     for bits in (4, _integer(generator, 5, 8)):
@@ -206,6 +219,12 @@ AFFINE = Exercise(
             "from `low` to `high`.",
         ),
     ),
+    slips=(
+        Misconception(
+            zero_point_rounded_up,
+            "You rounded the zero point up: take the nearest whole number, `round`.",
+        ),
+    ),
     hints=(
         "First make the range hold 0: min(low, 0) and max(high, 0).",
         "How many steps are between the first and the last of 2^bits codes?",
@@ -280,6 +299,20 @@ def always_eight_bits(w: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     scales = w.abs().amax(dim=1) / 127
     scales = torch.where(scales == 0, 1.0, scales)
     return (w / scales[:, None]).round().to(torch.int8), scales
+
+
+def rounded_down(w: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    most = 2 ** (bits - 1) - 1
+    scales = w.abs().amax(dim=1) / most
+    scales = torch.where(scales == 0, 1.0, scales)
+    return (w / scales[:, None]).floor().to(torch.int8), scales
+
+
+def steps_for_a_unit(w: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    most = 2 ** (bits - 1) - 1
+    scales = w.abs().amax(dim=1) / most
+    scales = torch.where(scales == 0, 1.0, scales)
+    return (w / scales[:, None]).round().to(torch.int8), 1 / scales
 
 
 def _with_codes(generator: Generator, scales: Tensor, n: int, bits: int) -> Tensor:
@@ -390,6 +423,18 @@ QUANTIZE_ROWS = Exercise(
         Misconception(
             always_eight_bits,
             "You always take 127 steps: with `bits` bits there are 2^(bits−1) − 1.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            rounded_down,
+            "`floor` takes the next code *below*: errors of up to a whole step, all of "
+            "one sign. `round`.",
+        ),
+        Misconception(
+            steps_for_a_unit,
+            "Your scale is turned round: a weight is scale·code, so it is the largest "
+            "magnitude over the number of steps.",
         ),
     ),
     hints=(
@@ -556,6 +601,10 @@ def excess_alone(loss: float, loss_a: float, a: int, b: int) -> float:
     return (loss_a - loss) * ((2 ** (a - 1) - 1) / (2 ** (b - 1) - 1)) ** 2
 
 
+def two_to_the_bits(loss: float, loss_a: float, a: int, b: int) -> float:
+    return loss + (loss_a - loss) * 2 ** (a - b)
+
+
 def affine_steps(loss: float, loss_a: float, a: int, b: int) -> float:
     return loss + (loss_a - loss) * ((2**a - 1) / (2**b - 1)) ** 2
 
@@ -625,6 +674,12 @@ PREDICTED_LOSS = Exercise(
             affine_steps,
             "2^bits − 1 are the steps of a range from low to high. Symmetric codes "
             "have 2^(bits−1) − 1 on each side of 0.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            two_to_the_bits,
+            "2 for each bit is how the *step* grows; the loss goes with its square.",
         ),
     ),
     properties=(_above_the_loss,),
@@ -745,6 +800,32 @@ def pruned_codes_still_there(
     return float(-n * (share * share.log2()).sum())
 
 
+def indices_of_32_bits(codes: Tensor, kept: Tensor, bits: int, layout: str) -> float:
+    n, k = codes.numel(), int(kept.sum())
+    if layout == "dense":
+        return float(n * bits)
+    if layout == "bitmap":
+        return float(n + k * bits)
+    if layout == "coordinates":
+        return float(k * (bits + 32 * codes.ndim))
+    _, counts = (codes * kept).unique(return_counts=True)
+    share = counts.double() / n
+    return float(-n * (share * share.log2()).sum())
+
+
+def for_the_kept_alone(codes: Tensor, kept: Tensor, bits: int, layout: str) -> float:
+    n, k = codes.numel(), int(kept.sum())
+    if layout == "dense":
+        return float(n * bits)
+    if layout == "bitmap":
+        return float(n + k * bits)
+    if layout == "coordinates":
+        return float(k * (bits + 64 * codes.ndim))
+    _, counts = (codes * kept).unique(return_counts=True)
+    share = counts.double() / n
+    return float(-k * (share * share.log2()).sum())
+
+
 def _stored(layout: str) -> Any:
     def cases(generator: Generator) -> list[Case]:
         found = []
@@ -802,6 +883,15 @@ STORED_BITS = Exercise(
             pruned_codes_still_there,
             "The codes that were pruned still count with what they were: they are 0 "
             "now.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            indices_of_32_bits, "An index has 64 bits here, an int64 as in torch."
+        ),
+        Misconception(
+            for_the_kept_alone,
+            "The entropy is of a code, zeros and all: n codes are written, not k.",
         ),
     ),
     hints=(

@@ -90,6 +90,17 @@ def share_of_the_maximum(w: Tensor, sparsity: float) -> Tensor:
     return w.abs() > sparsity * w.abs().max()
 
 
+def share_that_stays(w: Tensor, sparsity: float) -> Tensor:
+    order = w.abs().flatten().argsort(stable=True)
+    mask = torch.ones(w.numel(), dtype=torch.bool)
+    mask[order[: math.floor((1 - sparsity) * w.numel() + 0.5)]] = False
+    return mask.reshape(w.shape)
+
+
+def a_threshold(w: Tensor, sparsity: float) -> Tensor:
+    return w.abs() > sparsity
+
+
 def rounded_down(w: Tensor, sparsity: float) -> Tensor:
     order = w.abs().flatten().argsort(stable=True)
     mask = torch.ones(w.numel(), dtype=torch.bool)
@@ -128,11 +139,11 @@ def _none_and_all(generator: Generator) -> list[Case]:
 
 def _right_number(args: tuple[Any, ...], output: Any) -> str | None:
     w, sparsity = args
-    if not isinstance(output, Tensor) or output.dtype != torch.bool:
-        return "A mask of torch.bool is asked, True where a weight is kept."
-    gone = math.floor(sparsity * w.numel() + 0.5)
-    if output.shape == w.shape and int((~output).sum()) != gone:
-        return f"{gone} of {w.numel()} must go; with yours {int((~output).sum())} do."
+    if not isinstance(output, Tensor) or output.shape != w.shape:
+        return None
+    wanted, gone = math.floor(sparsity * w.numel() + 0.5), int((output == 0).sum())
+    if gone != wanted:
+        return f"{wanted} of {w.numel()} must go; with yours {gone} do."
     return None
 
 
@@ -189,6 +200,15 @@ MAGNITUDE_MASK = Exercise(
         Misconception(
             rounded_down,
             "The number that goes is rounded down: ⌊sparsity·n + ½⌋ are asked.",
+        ),
+        Misconception(
+            share_that_stays,
+            "You took `sparsity` for the share that stays. It is the share that goes.",
+        ),
+        Misconception(
+            a_threshold,
+            "You compare the magnitudes with `sparsity`, which is a share of the "
+            "weights, not a magnitude.",
         ),
     ),
     properties=(_right_number,),
@@ -324,6 +344,49 @@ def weight_not_masked(
     return w - lr * velocity, velocity
 
 
+# Slips: recognised, and not handed in by the tests.
+
+
+def nesterov(
+    w: Tensor,
+    grad: Tensor,
+    velocity: Tensor,
+    mask: Tensor,
+    lr: float,
+    momentum: float,
+    decay: float,
+) -> tuple[Tensor, Tensor]:
+    grad = grad + decay * w
+    velocity = (momentum * velocity + grad) * mask
+    return (w - lr * (grad + momentum * velocity)) * mask, velocity
+
+
+def rate_within_the_velocity(
+    w: Tensor,
+    grad: Tensor,
+    velocity: Tensor,
+    mask: Tensor,
+    lr: float,
+    momentum: float,
+    decay: float,
+) -> tuple[Tensor, Tensor]:
+    velocity = (momentum * velocity + lr * (grad + decay * w)) * mask
+    return (w - velocity) * mask, velocity
+
+
+def up_the_gradient(
+    w: Tensor,
+    grad: Tensor,
+    velocity: Tensor,
+    mask: Tensor,
+    lr: float,
+    momentum: float,
+    decay: float,
+) -> tuple[Tensor, Tensor]:
+    velocity = (momentum * velocity + grad + decay * w) * mask
+    return (w + lr * velocity) * mask, velocity
+
+
 def _step_cases(
     generator: Generator, momentum: float, decay: float, moving: bool, says: str
 ) -> list[Case]:
@@ -428,6 +491,21 @@ PRUNED_STEP = Exercise(
             weight_not_masked,
             "The velocity is masked, the weights are not: one that was not 0 before "
             "stays what it was.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            nesterov,
+            "This is Nesterov's step, which looks ahead. Here the weights move by "
+            "−lr·velocity.",
+        ),
+        Misconception(
+            rate_within_the_velocity,
+            "You put the learning rate into the velocity. It multiplies the velocity "
+            "where the weights move.",
+        ),
+        Misconception(
+            up_the_gradient, "The weights move *up* the gradient: the sign is turned."
         ),
     ),
     properties=(_pruned_is_zero,),
