@@ -19,6 +19,18 @@ from playwright.sync_api import Browser, Page, sync_playwright
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, a file's tests stay together, and all of the book's.
+
+    The site is built once for them, and it takes long: whoever gets it starts with it.
+    """
+    book = Path(__file__).parent / "book"
+    items.sort(key=lambda item: not item.path.is_relative_to(book))
+    for item in items:
+        group = "book" if item.path.is_relative_to(book) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
