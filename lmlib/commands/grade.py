@@ -70,6 +70,12 @@ def add(commands: Any) -> None:
         "--force", action="store_true", help="grade again what has not changed, too"
     )
     grade.add_argument(
+        "--verbose",
+        action="store_true",
+        help="tell of each student which file counts, what was mended in it, and what "
+        "came of it",
+    )
+    grade.add_argument(
         "--time-limit",
         type=_seconds,
         metavar="SECONDS",
@@ -257,8 +263,15 @@ def run(given: argparse.Namespace) -> int:
     ready = getattr(given, "io_process", None)
     io_process = ready or IOProcess(lambda: class_of(given))
     found = io_process.class_()
-    for line in found.said:
-        print(line)
+    said: set[str] = set()
+
+    def tell(lines: tuple[str, ...]) -> None:
+        for line in lines:
+            if line not in said:
+                print(line)
+        said.update(lines)
+
+    tell(found.said)
     if sheet and sheet.platform == "Moodle" and found.others:
         raise ValueError("a worksheet is of one assignment: say which, --assignment")
     remember_secret()
@@ -269,7 +282,9 @@ def run(given: argparse.Namespace) -> int:
         print()
         given.assignment, given.several = name, True
         io_process = IOProcess(lambda: class_of(given))
-        _grade(given, io_process, io_process.class_(), sheet)
+        found = io_process.class_()
+        tell(found.said)
+        _grade(given, io_process, found, sheet)
     from lmlib.grading.results import report
 
     report.write_course(found.course / "graded")
@@ -329,6 +344,12 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any, sheet: Any) -
     if given.student:
         submissions = only(given.student, submissions, before)
     new: set[str] = set()
+    handed_in = {submission.student: submission for submission in submissions}
+
+    def tell(line: str) -> None:
+        if sys.stderr.isatty():  # there is a bar on this line
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        print(line, flush=True)
 
     def progress(done: int, total: int, record: Any) -> None:
         from lmlib.grading.results import (  # noqa: F401  # for the end
@@ -339,9 +360,9 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any, sheet: Any) -
         io_process.write(record)
         new.add(record.student)
         if change := _change(before.get(record.student), record):
-            if sys.stderr.isatty():  # there is a bar on this line
-                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            print(change, flush=True)
+            tell(change)
+        if given.verbose:
+            tell(_account(handed_in[record.student], record))
         _progress(done, total, record)
 
     limits = examiner.DEFAULT_LIMITS
@@ -372,6 +393,9 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any, sheet: Any) -
             progress=progress,
         )
     here = {record.student: record for record in records}
+    if given.verbose:
+        for student in sorted(set(here) - new):
+            tell(f"{student}: not changed since it was graded")
     everybody = {**before, **here}
     strangers = _strangers(given, everybody, set(here))
     # An archive that was cut short stands for students; now it is whole.
@@ -455,6 +479,16 @@ def _strangers(
         for student, record in everybody.items()
         if student not in here and student not in roster.students
     }
+
+
+def _account(submission: Any, record: Any) -> str:
+    """What was done for a student, in lines."""
+    from lmlib.grading.submissions.notebooks import listed
+
+    file = listed([submission.path]) if submission.path else "no file"
+    came = f"{record.state}, {record.points:g} of {record.max_points:g} points"
+    steps = [*record.repairs, record.reason, f"{came}, {record.seconds:.1f} s"]
+    return "\n  ".join([f"{record.student}: {file}", *filter(None, steps)])
 
 
 def _change(old: Any, new: Any) -> str:

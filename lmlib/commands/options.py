@@ -75,7 +75,8 @@ def add_training(
     group.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the run in --out, which was killed or has just begun",
+        help="go on with the run in --out: to its end if it was killed; further, with "
+        "more --steps, if it has ended",
     )
 
 

@@ -79,7 +79,7 @@ def run(given: argparse.Namespace) -> int:
             length=task["length"],
             batch_size=given.batch,
         )
-    if cut := _too_long(examples, kept.tokenizer, task):
+    if cut := _too_long(examples, kept.model, kept.tokenizer, task):
         print(
             f"{cut} of {len(examples)} texts had more than {task['length']} tokens "
             "and were read so far",
@@ -148,9 +148,15 @@ def _standard_input() -> str:
         raise ValueError(f"standard input, line {line}: this is not UTF-8") from None
 
 
-def _too_long(examples: Sequence[Any], tokenizer: Any, task: dict[str, Any]) -> int:
+def _too_long(
+    examples: Sequence[Any], model: Any, tokenizer: Any, task: dict[str, Any]
+) -> int:
     """How many examples have more tokens than the model was fine-tuned to read."""
-    room = task["length"] - (3 if task["kind"] == "pairs" else 2)
+    from lmlib.training.finetune import n_separators
+
+    room = task["length"] - 2  # [CLS] and the last [SEP]
+    if task["kind"] == "pairs":
+        room -= n_separators(model)
     return sum(
         sum(len(tokenizer.encode(text)) for text in (e.text, e.second) if text) > room
         for e in examples

@@ -26,7 +26,10 @@ of yours. Documents are divided: 90 % to learn from, 5 % to choose by, 5 % for
 In --out you find the model that was best on held-out text, in the layout of the Hugging
 Face hub (config.json, model.safetensors, tokenizer.json), how it was made (lmlib.json),
 and in training/ the loss of every step (history.jsonl) and the last checkpoint. A run
-that was killed goes on with --resume, to the same numbers.
+that was killed goes on with --resume, to the same numbers. One that has ended goes
+further with --resume and more --steps: from its last step, at the learning rates that
+the longer run has from there on, so they rise again. What comes is a continuation, not
+what so many steps give at once, for which the rates would have been higher before.
 
 examples:
   lmlib pretrain causal --out runs/gpt                    some minutes on a laptop

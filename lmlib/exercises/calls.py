@@ -6,12 +6,15 @@ hides a call from it can (`getattr` with a name put together, `exec`).
 """
 
 import ast
+import functools
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 #: What every exercise forbids: this library has them all.
 LIBRARY = ("lmlib",)
+#: Characters times magics of a cell that is looked at: seconds.
+MOST_MAGICS = 1 << 20
 
 
 def library_is_allowed() -> bool:
@@ -77,20 +80,73 @@ def _is_of(name: str, packages: Sequence[str]) -> bool:
 
 
 def _statements(cells: Iterable[str]) -> Iterator[tuple[ast.stmt, bool]]:
-    """The statements of cells that are in no definition, without magics.
+    """The statements of cells that are in no definition.
 
     With each, whether a name may also keep what it meant before: in a branch.
     """
     for cell in cells:
-        plain = re.sub(r"^(\s*)[%!?].*$", r"\1pass", cell, flags=re.MULTILINE)
-        try:
-            body = ast.parse(plain).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue  # it did not run either
+        body = _parsed(cell)
         for statement in body:
             for inner in _flat([statement]):
                 adds = inner is not statement or isinstance(inner, ast.AugAssign)
                 yield inner, adds
+
+
+def _parsed(cell: str) -> list[ast.stmt]:
+    """The statements of a cell, those within its magics too; none if it did not run."""
+    text = cell
+    try:
+        try:
+            body = ast.parse(text).body
+        except SyntaxError:
+            text = _as_python(cell)
+            body = ast.parse(text).body
+        if any(method in text for method in _RUN):
+            body = _Unfolded().visit(ast.Module(body, [])).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    return body
+
+
+@functools.lru_cache(maxsize=512)
+def _as_python(cell: str) -> str:
+    """What IPython makes of a cell before it runs it: its magics become calls."""
+    if sum(map(cell.count, "%!?")) * len(cell) > MOST_MAGICS:
+        return cell  # it reads the whole cell once more for each magic
+    try:
+        # Only a cell that IPython ran can need it.
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        return TransformerManager().transform_cell(cell)
+    except (ImportError, RuntimeError):
+        return cell
+
+
+#: What runs the code that is its last argument: IPython keeps `%%time` in this form.
+_RUN = ("run_cell", "run_cell_magic", "run_line_magic")
+
+
+class _Unfolded(ast.NodeTransformer):
+    """Puts the code that is handed to `%%time` and the like in the place of the call.
+
+    What is no Python, as that of `%%bash`, stays the call that it is.
+    """
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        return _handed_on(node.value) or self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        match _handed_on(node):
+            case [ast.Expr(value)]:
+                return value
+        return self.generic_visit(node)
+
+
+def _handed_on(node: ast.expr) -> list[ast.stmt]:
+    match node:
+        case ast.Call(ast.Attribute(attr=method), [*_, ast.Constant(str(text))]):
+            return _parsed(text) if method in _RUN else []
+    return []
 
 
 def _flat(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:

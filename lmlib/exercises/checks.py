@@ -272,7 +272,11 @@ def module_of(answer: Any) -> str:
 
 
 def _written(answer: Any) -> Any:
-    """What `torch.jit.script` and `trace` made a function from, anything else as is."""
+    """What `torch.jit.script`, `trace` and `functools.partial` made a function from;
+    anything else as is.
+    """
+    while type(answer) is functools.partial:
+        answer = answer.func
     if isinstance(answer, torch.jit.ScriptFunction):
         return getattr(answer, "_torchdynamo_inline", answer)
     return answer

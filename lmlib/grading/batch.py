@@ -76,6 +76,7 @@ def stamped(record: Record, submission: Submission, mark: str) -> Record:
         handed_in="" if time is None else time.isoformat(),
         marked_late=marked_late,
         needs_person=(*people, LATE) if marked_late else people,
+        group=submission.group,
     )
 
 

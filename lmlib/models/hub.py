@@ -163,6 +163,14 @@ def unwrapped(model: nn.Module) -> nn.Module:
 # -- Files ----------------------------------------------------------------------------
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+#: Weights that other libraries wrote, by a part of their files' names: what reads them,
+#: and how `from_pretrained` of transformers is told so.
+_OTHERS = {
+    ".msgpack": ("Flax", "from_flax=True"),
+    ".h5": ("TensorFlow", "from_tf=True"),
+    ".ckpt.": ("TensorFlow", "from_tf=True"),
+    "saved_model.pb": ("TensorFlow", "from_tf=True"),
+}
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -212,6 +220,15 @@ def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tens
             "the author, convert it once, where transformers is installed: "
             "AutoModelForPreTraining.from_pretrained(folder).save_pretrained(folder)"
         )
+    elif other := _of_another_library(folder):
+        name, library, option = other
+        raise ValueError(
+            f"{folder} has no model.safetensors, but {name}: weights for {library}, "
+            f"which lmlib does not read. Convert them once, where {library} and "
+            "transformers 4 are installed (5 reads them no more): "
+            f"AutoModelForPreTraining.from_pretrained(folder, {option})"
+            ".save_pretrained(folder)"
+        )
     else:
         raise FileNotFoundError(
             f"{folder} holds neither model.safetensors nor its index.json"
@@ -233,6 +250,15 @@ def _open_weights(folder: Path, stack: ExitStack) -> dict[str, Callable[[], Tens
         for key in list(file.keys()):
             readers[key] = partial(file.get_tensor, key)
     return readers
+
+
+def _of_another_library(folder: Path) -> tuple[str, str, str] | None:
+    """A file that holds weights for it, its name, and the option to read them."""
+    for name in sorted(file.name for file in folder.iterdir()):
+        for part, (library, option) in _OTHERS.items():
+            if part in name:
+                return name, library, option
+    return None
 
 
 # -- From stored tensors to parameters ------------------------------------------------

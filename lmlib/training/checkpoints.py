@@ -151,6 +151,8 @@ class RunFolder:
     def start(self, settings: Any, *, resume: bool) -> None:
         """Begin a run, or make sure that it is this one which is resumed.
 
+        One that has made all its steps may be given more of them.
+
         Raises:
             FileExistsError: there is a run already, and `resume` is not set.
             ValueError: `resume` is set, and the run was started with other settings.
@@ -172,11 +174,27 @@ class RunFolder:
             )
         # Through JSON, in which a tuple is a list.
         before, now = json.loads(path.read_text()), json.loads(json.dumps(settings))
-        if changes := differences(before, now):
+        if self._is_further(before, now):
+            write_json(path, settings)
+        elif changes := differences(before, now):
             raise ValueError(
                 f"the run in {self.folder} was started with other settings; resuming "
                 "would mix the two. " + "; ".join(changes)
             )
+
+    def _is_further(self, before: Any, now: Any) -> bool:
+        """Whether these are more steps, and else the same, of a run that has ended.
+
+        The rate may rise for longer in a longer run.
+        """
+        own = {"steps", "warmup"}
+        if not all(own <= run.get("settings", {}).keys() for run in (before, now)):
+            return False
+        as_before = {name: before["settings"][name] for name in own}
+        rest = {**now, "settings": {**now["settings"], **as_before}}
+        last, done = as_before["steps"], self.checkpoint()
+        ended = done is not None and done.name == f"step-{last:09}"
+        return rest == before and ended and now["settings"]["steps"] > last
 
     def checkpoint(self) -> Path | None:
         """The newest one."""

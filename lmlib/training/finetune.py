@@ -196,7 +196,7 @@ def inputs(
         else:
             second = tokenizer.encode(example.second).tolist()
             if task.kind == "pairs":
-                between = [special.sep] * (_n_separators(model) - 1)
+                between = [special.sep] * (n_separators(model) - 1)
                 while len(first) + len(second) > length - 3 - len(between):
                     (first if len(first) > len(second) else second).pop()
                 second = [*between, *second, special.sep]
@@ -217,7 +217,7 @@ def inputs(
     return batch
 
 
-def _n_separators(model: nn.Module) -> int:
+def n_separators(model: nn.Module) -> int:
     """[SEP]s between the texts of a pair: RoBERTa, known by its positions, has two."""
     pad_id: int | None = model.get_submodule("backbone").config.pad_id  # type: ignore[union-attr, assignment]
     return 1 if pad_id is None else 2
@@ -286,7 +286,7 @@ class TaskObjective:
         seed: int = 0,
     ) -> None:
         for name, value, least in (
-            ("length", length, 4 + _n_separators(model)),
+            ("length", length, 4 + n_separators(model)),
             ("batch_size", batch_size, 1),
         ):
             if value < least:

@@ -59,7 +59,9 @@ def train(
             and `validation_loss`. It is called in evaluation mode, without gradients.
         device: where to; where the model is, by default.
         folder: where checkpoints, history and the best model are kept.
-        resume: go on from the checkpoint in `folder`, or start if there is none.
+        resume: go on from the checkpoint in `folder`, or start if there is none. A run
+            that has made all its steps can be given more: they are made from where it
+            ended, with the learning rates that the longer run has there.
         configuration: what else, as JSON, must be the same for a run to be resumed:
             sizes of the model, digest of the data.
         save_every: steps between checkpoints; there is one at each validation too.

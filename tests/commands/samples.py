@@ -31,14 +31,14 @@ def examples_file(path, kind="classification"):
     return str(path)
 
 
-def pretrained(tmp_path, recipe="mlm"):
+def pretrained(tmp_path, recipe="mlm", *more):
     """A folder with a model; the text is in tmp_path/text."""
     text = tmp_path / "text"
     if not text.exists():
         text_folder(text)
     out = tmp_path / recipe
     arguments = ["pretrain", recipe, "--text", str(text), "--out", str(out)]
-    assert main([*arguments, "--tokenizer", "bytes", *TINY, *SHORT]) == 0
+    assert main([*arguments, "--tokenizer", "bytes", *TINY, *SHORT, *more]) == 0
     return out
 
 

@@ -93,7 +93,7 @@ def files(tmp_path_factory):
 
 DRIVEN = (
     *("pretrain", "finetune", "distill", "evaluate", "generate", "predict"),
-    *("check", "grade", "quantize", "prune", "compress", "decompress"),
+    *("check", "grade", "quantize", "prune", "compress", "decompress", "ledger"),
 )
 #: No folder of a model, or a model that is not whole.
 MODELS = (
@@ -341,7 +341,21 @@ def cases(files):
     yield ["ledger", files["missing"]], files["missing"]
     yield ["ledger", files["folder"]], files["folder"]
     yield ["ledger", files["short"], "--method", "best"], "--method"
-    yield ["ledger", files["short"], "--prime", files["missing"]], files["missing"]
+    own = ["ledger", files["short"]]
+    for name in ("missing", "folder"):
+        yield [*own, "--prime", files[name]], files[name]
+        yield [*own, files[name]], files[name]
+    for option, values in {
+        "--method": ("", "FAST", "gzip"),
+        "--no-such-option": ("x",),
+    }.items():
+        for value in values:
+            yield [*own, option, value], option
+    for option in ("--prime", "--model"):
+        yield [*own, option], option
+    for name in MODELS[:-2]:
+        if name not in ("list-made", "bad-made", "no-made", "names-made"):
+            yield [*own, "--method", "gpt", "--model", files[name]], files[name]
 
     # check
     yield ["check"], "notebook"

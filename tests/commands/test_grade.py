@@ -14,6 +14,7 @@ from lmlib.cli import main, parse
 from lmlib.commands import grade as grade_command
 from lmlib.grading import assignment
 from lmlib.grading.assignment import ROOT
+from lmlib.grading.io_process import Class
 from lmlib.grading.results import similarity
 from lmlib.grading.results.record import Record
 from lmlib.grading.submissions import intake
@@ -66,6 +67,40 @@ def test_grade_takes_a_folder_of_notebooks_and_a_roster(tmp_path, capsys, monkey
     capsys.readouterr()
     assert main(arguments) == 0  # again: nothing is graded anew
     assert "/4" not in capsys.readouterr().err
+
+    capsys.readouterr()
+    with (handed_in / "broken.ipynb").open("a") as file:
+        file.write(" ")
+    assert main([*arguments, "--verbose"]) == 0
+    told = capsys.readouterr().out
+    assert "solution: not changed since it was graded\n" in told
+    assert re.search(
+        r"^broken: `broken\.ipynb`\n  .*breaks off.*\n  malformed, 0 of 36 points, 0",
+        told,
+        re.M,
+    )
+
+
+def test_what_was_guessed_is_said_once_for_all_assignments(
+    tmp_path, capsys, monkeypatch
+):
+    guessed = "The names in x.zip …"
+    classes = iter(
+        Class(tmp_path, tmp_path / name, None, (), others=others, said=(guessed, name))
+        for name, others in (("first", ("second",)), ("second", ()))
+    )
+
+    class Ready:
+        def __init__(self, read):
+            self.class_ = lambda: next(classes)
+
+    monkeypatch.setattr("lmlib.grading.io_process.IOProcess", Ready)
+    monkeypatch.setattr(grade_command, "_grade", lambda *_: None)
+    monkeypatch.setattr("lmlib.grading.results.report.write_course", lambda _: None)
+    given = parse(["grade", str(tmp_path), "--course", str(tmp_path)])
+    assert grade_command.run(given) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [told.count(line) for line in (guessed, "first", "second")] == [1, 1, 1]
 
 
 def test_doctor_speaks_plainly(capsys):

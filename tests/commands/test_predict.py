@@ -110,6 +110,22 @@ def test_pairs_are_two_texts(tuned, tmp_path, capsys, monkeypatch):
     assert rows_of(said(capsys, model, "--json", *columns).out) == rows
 
 
+@pytest.mark.parametrize(("family", "room"), [("bert", 21), ("roberta", 20)])
+def test_a_pair_that_just_fits_is_not_called_too_long(
+    tmp_path, capsys, tuned, family, room
+):
+    # <s> first </s></s> second </s> of RoBERTa is four more than the texts.
+    model = tuned / "pairs"
+    if family == "roberta":
+        start = pretrained(tmp_path, "mlm", "--family", family)
+        task, model = tuned / "pairs.jsonl", tmp_path / "tuned"
+        assert tune(start, task, model, "--kind", "pairs") == 0
+    fits = ["a" * 10, "b" * (room - 10)]
+    assert said(capsys, model, *fits).err == ""
+    told = said(capsys, model, *fits, "a" * 10, "b" * (room - 9))
+    assert "1 of 2 texts had more than 24 tokens" in told.err
+
+
 def test_words_are_tagged(tuned, capsys):
     model = tuned / "tagging"
     told = said(capsys, model, "Ann saw 3", "so " * 20)

@@ -46,6 +46,12 @@ def test_goes_on_only_with_resume_and_the_same_settings(tmp_path, capsys):
     assert (out / "model.safetensors").read_bytes() == weights
     assert main([*arguments, "--resume", "--lr", "1"]) == 2
     assert "settings.lr: 0.002, now 1.0" in capsys.readouterr().err
+    # Further: six more steps, and a model that is at least as good.
+    made = json.loads((out / "lmlib.json").read_text())
+    assert main([*arguments, "--resume", "--steps", "12", "--every", "3"]) == 0
+    longer = json.loads((out / "lmlib.json").read_text())
+    assert (made["steps"], longer["steps"]) == (6, 12)
+    assert longer["scores"]["loss"] < made["scores"]["loss"]
 
 
 def test_two_processes_have_the_losses_of_one(tmp_path):

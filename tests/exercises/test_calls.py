@@ -1,5 +1,8 @@
 """Answers that call what they are to write are told from those that use torch."""
 
+import functools
+import pkgutil
+
 import pytest
 
 from lmlib.exercises import check
@@ -37,6 +40,23 @@ LAYER = f"{TORCHS.removeprefix('torch.')}(4, 2)"
             "try:\n  from lmlib.attention import f as g\nexcept ImportError:\n  g = 1",
             "def f(x): return g(x)",
         ),
+        # What is no plain Python beside it, and what IPython makes of it.
+        (
+            OURS,
+            "files = !ls\ndef f(x):\n  import lmlib as l\n  return l.attention.f(x)",
+            "",
+        ),
+        (OURS, "import lmlib\nf?", "t = %time 1\nf = lmlib.attention.f"),
+        (OURS, "import lmlib\n%time f = lmlib.attention.f", ""),
+        (OURS, "from lmlib.attention import f as g\nready = %time g", "f = ready"),
+        (OURS, "%%time\nfrom lmlib.attention import f", ""),
+        (OURS, "get_ipython().run_cell('from lmlib.attention import f')", ""),
+        (
+            OURS,
+            "get_ipython().run_cell_magic('time', '', 'import lmlib\\n')\n",
+            "x = get_ipython().getoutput('ls')\nf = lmlib.attention.f",
+        ),
+        (OURS, "import lmlib\ns = ('%d'\n% 1)", "!ls\nf = lmlib.attention.f"),
         (TORCHS, f"def f(x): return {LAYER}(x)", ""),
         (TORCHS, f"layer = {LAYER}", "def f(x): return layer(x)"),
         (TORCHS, f"class f(nn.Module):\n  def __init__(self): self.m = {LAYER}", ""),
@@ -59,6 +79,9 @@ def test_calls_are_found_through_names_and_helpers(called, cell, another):
         ["import lmlib\ndef f(x): return lmlib.f(x)", "def f(x): return x"],
         ["def f(x): return f(x - 1) if x else 0"],
         ["this is no Python", "def f(x): return x"],
+        ["%%bash\necho lmlib", "x = !pip show lmlib\ndef f(x): return x"],
+        ["%load_ext lmlib\n%timeit -n 2 lmlib.f(1)", "def f(x): return x"],
+        ["x = !ls\n" * 600 + "def g(x): return x", "def f(x): return x"],
     ],
 )
 def test_honest_answers_are_left_alone(cells):
@@ -71,9 +94,7 @@ def test_every_helper_and_forbidden_name_exists():
         earlier = earlier[: earlier.index(exercise.name)]
         assert set(exercise.helpers) <= set(earlier), exercise.name
         for name in exercise.forbidden:
-            value = __import__(name.split(".")[0])
-            for part in name.split(".")[1:]:
-                value = getattr(value, part)
+            pkgutil.resolve_name(name)
 
 
 # -- In a notebook --------------------------------------------------------------------
@@ -98,6 +119,16 @@ CALLS = (
     "from lmlib.attention import attention_weights as ready",
     "def attention_weights(q, k): return ready(q @ k.mT / q.shape[-1] ** 0.5)",
 )
+
+
+def test_what_a_partial_function_stands_for_is_looked_at(capsys):
+    names = notebook(*CALLS)
+    answer = functools.partial(names["attention_weights"])
+    points, told = reported(capsys, "3.1/attention_weights", answer)
+    assert points == 0
+    assert "uses lmlib.attention.attention_weights" in told
+    answer = functools.partial(names["ready"])
+    assert reported(capsys, "3.1/attention_weights", answer)[0] == 0
 
 
 def test_an_answer_that_only_calls_the_library_gets_nothing(capsys, monkeypatch):

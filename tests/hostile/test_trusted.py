@@ -75,4 +75,4 @@ def test_an_examiner_cannot_take_the_machines_memory(graded):
 
 
 def test_there_are_three_of_each_kind():
-    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 45
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS) >= 53

@@ -114,6 +114,90 @@ def takes(name: str, code: str) -> Attack:
     return Attack(name, f"{RIGHT}\n{code}", (1, 1, 2), "graded")
 
 
+def keeps(name: str, code: str) -> Attack:
+    """The same, and it takes its own right answer back if the kernel gives it more than
+    is promised: so the mark tells.
+    """
+    return takes(name, f"{code}\nif too_much: double = None")
+
+
+#: Counts what a pipe or a socket takes in before it would block.
+FILL = """
+import fcntl, os, socket
+def fill(fd, chunk=bytes(1 << 16)):
+    os.set_blocking(fd, False)
+    taken = 0
+    try:
+        while True: taken += os.write(fd, chunk)
+    except OSError: return taken
+"""
+ALL_SOCKETS = """
+kept, taken = [], 0
+try:
+    while True:
+        kept += socket.socketpair()
+        taken += sum(fill(s.fileno()) for s in kept[-2:])
+except OSError: kept.clear()
+too_much = taken > 32 << 20
+"""
+SOCKETS_IN_SOCKETS = """
+way, end = socket.socketpair()
+way.setblocking(False)
+sent = 0
+try:
+    while sent < 1000:
+        one, other = socket.socketpair()
+        with one, other:
+            fill(one.fileno())
+            socket.send_fds(way, [b'x'], [one.fileno(), other.fileno()])
+            sent += 2
+except OSError: pass
+way.close(); end.close()
+too_much = sent > 256
+"""
+ALL_PIPES = """
+kept, taken = [], 0
+try:
+    while True:
+        kept += os.pipe()
+        taken += fill(kept[-1])
+except OSError: pass
+for fd in kept: os.close(fd)
+too_much = taken > 4 << 20
+"""
+PAGES_IN_A_PIPE = """
+too_much = False
+with open('page', 'wb+') as file:
+    file.write(bytes(1 << 16))
+    file.flush()
+    try: too_much = os.splice(file.fileno(), os.pipe()[1], 1 << 16, 0) > 0
+    except OSError: pass
+"""
+LOCK_OF_A_FILE = """
+import fcntl, struct
+lock = struct.pack('hhqqi4x', 1, 0, 0, 1, 0)
+too_much = False
+with open('lock', 'w') as file, open('lock', 'w') as again:
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+    try: fcntl.fcntl(again, fcntl.F_OFD_SETLK, lock)
+    except OSError: too_much = True
+"""
+LOCKS_OF_A_CHILD = """
+import fcntl, os, time
+file = open('lock', 'w')
+end, way = os.pipe()
+if os.fork() == 0:
+    try:
+        for i in range(2_000): fcntl.lockf(file, fcntl.LOCK_EX, 1, 2 * i)
+        os.write(way, b'x')
+        time.sleep(60)
+    finally: os._exit(0)
+os.read(end, 1)
+too_much = False
+try: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2_000)
+except OSError: too_much = True
+"""
+
 ATTACKS = [
     bound("torch.eye(3).to_sparse()", "a tensor that is sparse"),
     bound("torch.zeros(3).to(torch.uint16)", "torch.uint16"),
@@ -211,6 +295,10 @@ ATTACKS = [
         "                kept[-1].setsockopt(1, socket.SO_SNDBUF, 1 << 24)\n"
         "        finally: os._exit(0)",
     ),
+    keeps("sockets that are full, as many as there can be", FILL + ALL_SOCKETS),
+    keeps("sockets on their way through a socket", FILL + SOCKETS_IN_SOCKETS),
+    keeps("pipes that are full, as many as there can be", FILL + ALL_PIPES),
+    keeps("pages that a pipe keeps", FILL + PAGES_IN_A_PIPE),
     takes(
         "pipes that are enlarged",
         "import os, fcntl\nkept = []\ntry:\n    while True:\n"
@@ -225,6 +313,15 @@ ATTACKS = [
         "        lock = struct.pack('hhqqi4x', 1, 0, 2 * i, 1, 0)\n"
         "        fcntl.fcntl(f, fcntl.F_SETLK, lock)",
     ),
+    keeps("a lock of an open file", LOCK_OF_A_FILE),
+    keeps("locks of another process", LOCKS_OF_A_CHILD),
+    Attack(
+        "a cell of one very long line",
+        f"{RIGHT}\nx = '{'a' * 1_000_000}'",
+        (1, 1, 2),
+        "graded",
+    ),
+    Attack("a cell that is too deep", f"{RIGHT}\nx = {'-' * 200_000}1", (0, 1, 2)),
     Attack(
         "cells that are very long",
         RIGHT + "\n" + "if 0:\n    x = [1, 2, 3]\n" * 2_000 + "#" * 2_000_000,

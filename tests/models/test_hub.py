@@ -478,6 +478,23 @@ def test_a_pickle_is_refused(files, message, bert):
         hub.load(bert)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tf_model.h5", "for TensorFlow.*from_tf=True"),
+        ("bert_model.ckpt.index", "for TensorFlow.*from_tf=True"),
+        ("bert_model.ckpt.data-00000-of-00001", "for TensorFlow"),
+        ("flax_model.msgpack", "for Flax.*from_flax=True"),
+        ("flax_model-00001-of-00002.msgpack", "for Flax"),
+    ],
+)
+def test_weights_of_another_library_are_refused_in_words(name, message, bert):
+    (bert / "model.safetensors").unlink()
+    (bert / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"but {name}: weights {message}"):
+        hub.load(bert)
+
+
 def test_a_clone_without_git_lfs(bert):
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 440\n"
     (bert / "model.safetensors").write_text(pointer)

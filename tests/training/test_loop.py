@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from lmlib.training import muon
 from lmlib.training.checkpoints import read_history
 from lmlib.training.loop import scores_of, train, validation_loss
+from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 from tests.training.toys import SETTINGS, Objective, Toy
 
@@ -268,6 +270,45 @@ def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path):
     for name in files:
         if name.suffix == ".safetensors":
             assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+
+
+def further(folder, steps, decay="constant", **changes):
+    seed_everything(1)
+    settings = replace(SETTINGS, steps=steps, decay=decay, validate_every=3, **changes)
+    model, valid = Toy(0.3), lambda: map(Objective(seed=99).batch, range(2))
+    validate = validation_loss(Objective(seed=99), valid, precision="fp32")
+    run = train(
+        model, Objective(), settings, validate=validate, folder=folder, resume=True
+    )
+    return run, model
+
+
+def test_a_run_that_has_ended_is_trained_further(tmp_path):
+    # At a constant rate, as if it had been asked for all steps at once.
+    whole, model = further(tmp_path / "whole", 12)
+    assert further(tmp_path / "a", 6)[0].steps == 6
+    run, again = further(tmp_path / "a", 12)
+    assert (run.steps, run.best_step) == (12, whole.best_step)
+    assert without_times(tmp_path / "a") == without_times(tmp_path / "whole")
+    for one, other in zip(again.parameters(), model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_further_steps_have_the_rates_of_the_longer_run(tmp_path):
+    further(tmp_path, 6, "linear")
+    run, _ = further(tmp_path, 12, "linear", warmup=4)
+    lr = [line["lr"] / SETTINGS.lr for line in run.history if "losses" in line]
+    assert lr[:6] == pytest.approx([1 / 3, 2 / 3, 1, 1, 2 / 3, 1 / 3])
+    assert lr[6:] == pytest.approx([6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+    # The longer one is the run now; and only one that has ended takes more.
+    with pytest.raises(ValueError, match=r"settings\.steps: 12, now 6"):
+        further(tmp_path, 6, "linear")
+    with pytest.raises(ValueError, match=r"settings\.seed: 3, now 4"):
+        further(tmp_path, 18, "linear", warmup=4, seed=4)
+    (checkpoint,) = tmp_path.glob("step-*")
+    checkpoint.rename(tmp_path / "step-000000011")
+    with pytest.raises(ValueError, match=r"settings\.steps: 12, now 18"):
+        further(tmp_path, 18, "linear", warmup=4)
 
 
 def test_mistakes_of_callers_are_named(tmp_path):

@@ -50,6 +50,7 @@ class Record:
         needs_person: why an instructor should look at it.
         fingerprint: of the submission, the tests and the library; see `batch`.
         platform: the number by which the learning platform knows the student.
+        group: those who handed it in together, as the platform calls them; "" for one.
         comments: (name of a cell, what a person wrote about it), from the gradebook.
         name, email: of the student, from the gradebook.
         handed_in: when, in ISO 8601 with the time zone; "" where nothing tells.
@@ -78,6 +79,7 @@ class Record:
     due: str = ""
     late: float = 0.0
     penalty: float = 0.0
+    group: str = ""
 
     @property
     def has_mark(self) -> bool:
@@ -118,7 +120,7 @@ class Record:
         names = {f.name for f in fields(cls)}
         # Older records lack these.
         later = {"platform", "comments", "name", "email"}
-        later |= {"handed_in", "marked_late", "due", "late", "penalty"}
+        later |= {"handed_in", "marked_late", "due", "late", "penalty", "group"}
         if not isinstance(data, dict) or not names - later <= set(data) <= names:
             raise ValueError("this is not the record of a submission")
         data["cells"] = tuple(

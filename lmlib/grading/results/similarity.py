@@ -118,6 +118,8 @@ def near_identical(
 ) -> list[Pair]:
     """The pairs of students whose answers share too much, the most alike first.
 
+    Those of one group are no pair.
+
     Parameters:
         records: of one assignment.
         boilerplate: sources that every student has or may well arrive at: the code
@@ -125,6 +127,7 @@ def near_identical(
     """
     known = {gram for source in boilerplate for gram in grams(source)}
     where: dict[str, dict[int, str]] = {}
+    groups: dict[str, str] = {}
     owners: dict[int, list[str]] = defaultdict(list)
     for record in records:
         found = {
@@ -133,6 +136,7 @@ def near_identical(
             for mark in fingerprints(source) - known
         }
         where[record.student] = found
+        groups[record.student] = record.group
         for mark in found:
             owners[mark].append(record.student)
 
@@ -142,8 +146,9 @@ def near_identical(
     for mark, students in owners.items():
         if len(students) <= few:
             own.update(students)
-            for pair in combinations(sorted(students), 2):
-                shared[pair].append(mark)
+            for first, second in combinations(sorted(students), 2):
+                if not groups[first] or groups[first] != groups[second]:
+                    shared[first, second].append(mark)
 
     pairs = []
     for (first, second), marks in shared.items():

@@ -63,9 +63,11 @@ PROMISES = (
         "kernel memory",
         "one submission cannot fill the memory of the kernel by sockets, pipes, locks",
         "few files may be open, larger buffers and pages kept by a pipe are refused, "
-        "no lock of a range of bytes is kept",
+        "no lock of a range of bytes is kept; the buffers of sockets can still take "
+        "half a GiB in all, which counts nowhere",
         "few files may be open, larger buffers and pages kept by a pipe are refused, "
-        "no lock of a range of bytes is kept",
+        "no lock of a range of bytes is kept; the buffers of sockets can still take "
+        "half a GiB in all, which counts nowhere",
     ),
     Promise(
         "processes",

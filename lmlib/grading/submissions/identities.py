@@ -36,6 +36,7 @@ class Claim:
         clock: nbgrader's file with the time at which it was handed in.
         time: that time in UTC, where the platform tells.
         late: whether the platform marks it as late, None where it marks nothing.
+        group: those who hand it in together, as the platform calls them; "" for one.
     """
 
     item: Item
@@ -49,6 +50,7 @@ class Claim:
     clock: Item | None = None
     time: datetime | None = None
     late: bool | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)

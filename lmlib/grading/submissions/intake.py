@@ -40,6 +40,7 @@ from lmlib.grading.submissions.repair import Assignment, mend
 from lmlib.grading.submissions.roster import read_roster
 
 NOTHING = "nothing was handed in"
+WORKSHEET = "Moodle's worksheet says of it: {}."
 CUT = "The archive of the class"
 STUMBLED = (
     "The notebook could not be prepared for grading, and it is not clear why. Your "
@@ -65,6 +66,7 @@ class Submission:
         platform: the number by which the learning platform knows the student.
         timestamp: when it was handed in, in UTC, where the layout tells.
         late: whether the platform marks it as late; None where it marks nothing.
+        group: those who handed it in together, as the platform calls them; "" for one.
     """
 
     student: str
@@ -78,6 +80,7 @@ class Submission:
     platform: str = ""
     timestamp: datetime | None = None
     late: bool | None = None
+    group: str = ""
 
 
 def collect(
@@ -123,6 +126,7 @@ def collect(
                 _submission(one, assignment, given, above),
                 timestamp=times[one.clock.parts] if one.clock else one.time,
                 late=one.late,
+                group=one.group,
             )
             for one in found
         ]
@@ -142,6 +146,11 @@ def collect(
         submissions.append(
             Submission(where.name, assignment, None, nothing, path=where.name)
         )
+    late = known.late if known else {}
+    for at, submission in enumerate(submissions):
+        if submission.path and (words := late.get(submission.student)):
+            people = (*submission.needs_person, WORKSHEET.format(words))
+            submissions[at] = replace(submission, late=True, needs_person=people)
     handed_in = {submission.student for submission in submissions}
     for student in known.students if known else ():
         if student not in handed_in:

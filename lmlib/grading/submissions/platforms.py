@@ -1,7 +1,7 @@
 """Whose is it: from the files of a class to one file for each student."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,8 +34,10 @@ from lmlib.grading.submissions.roster import Roster, plain
 #: name that they show, and the platform adds the rest: so the last number counts. (See
 #: its mod/assign/classes/downloader.php. Where students work in groups, Moodle before
 #: 4.1 puts the group's name and a hyphen before theirs; later ones put the group's name
-#: and number in the place of the student's, and whose work it is nothing tells.)
+#: and number in the place of the student's: see `_groups`.)
 _MOODLE = re.compile(r"(?P<name>.+)_(?P<lms>\d+)_(?:assignsubmission_[a-z]+|file)_?")
+#: Those who are in no group hand in as one of that name, which has no number.
+_DEFAULT = re.compile(r"(?P<name>[^_]+)_assignsubmission_[a-z]+(?:_(?P<file>.*))?")
 #: The same with the student's file behind it; and Canvas's (lib/content_zipper.rb)
 #: surnamegiven_LATE_12345_67890_filename-1.ipynb, and ..._12345_link.html or _text.html
 #: where a link or a text was handed in.
@@ -74,6 +76,11 @@ NAMELESS = (
     f"{METADATA}, at the top of the export, is missing or does not name it. Give the "
     "whole export, as it was downloaded."
 )
+GROUP = (
+    "{} has the name of a group, as Moodle writes it, and nothing tells who is in it: "
+    "graded under that name. Give a roster with the column `group`, or as the roster "
+    "Moodle's grading worksheet of this assignment, which has it."
+)
 OUTSIDE = "It is not clear whose {} is: its name leads out of the archive."
 
 
@@ -85,7 +92,7 @@ class HandedIn:
         notes: sentences for the student about how it was chosen.
         platform: the number by which the learning platform knows the student.
         needs_person: why it is not sure whose it is, for the instructor.
-        clock, time, late: see `Claim`.
+        clock, time, late, group: see `Claim`.
     """
 
     student: str
@@ -96,6 +103,7 @@ class HandedIn:
     clock: Item | None = None
     time: datetime | None = None
     late: bool | None = None
+    group: str = ""
 
 
 def by_student(
@@ -153,8 +161,8 @@ def _handed_in(student: str, own: list[Claim], assignment: str) -> HandedIn:
     platform = next((claim.lms for claim in own if claim.lms), "")
     doubts = tuple(dict.fromkeys(claim.doubt for claim in own if claim.doubt))
     chosen = next((claim for claim in own if claim.item is item), own[0])
-    when = (chosen.clock, chosen.time, chosen.late) if item else ()
-    return HandedIn(student, item, notes, platform, doubts, *when)
+    of_item = (chosen.clock, chosen.time, chosen.late, chosen.group) if item else ()
+    return HandedIn(student, item, notes, platform, doubts, *of_item)
 
 
 def notebook_inside(
@@ -240,6 +248,7 @@ def _claims(
     )
     tops = {item.parts[top] for item in sound if len(item.parts) > top}
     shown = [match for name in tops if (match := _platform(name))]
+    groups = _groups([match for match in shown if match["moodle"]], roster)
     grouped = all("-" in match["name"] for match in shown if match["moodle"])
     for item in items:
         parts = item.parts[top:]
@@ -248,7 +257,8 @@ def _claims(
         in_folder = len(parts) > 1 or item.is_folder
         if match := _platform(parts[0], in_folder):
             claim = _in_own_folder(item, match["name"], assignment)
-            if not match["lms"]:
+            group = match["name"] if match["moodle"] else ""
+            if not match["lms"] and group not in groups:
                 claim = replace(claim, doubt=UNCLEAR.format(listed([parts[0]])))
             if len(parts) == 1:
                 upload = float(match.get("upload") or 0)
@@ -260,6 +270,18 @@ def _claims(
                     claim = replace(claim, file="")
             if match["canvas"] or match["web"]:  # it marks all that are late
                 claim = replace(claim, late=bool(match["late"]))
+            if group in groups:
+                if not groups[group] or roster is None:
+                    doubt = GROUP.format(listed([parts[0]]))
+                    yield replace(claim, lms=match["lms"], doubt=doubt)
+                    continue
+                for student in groups[group]:
+                    own = replace(claim, name=student, group=group)
+                    if numbers := roster.numbers_of(student):
+                        yield replace(own, lms=min(numbers))
+                    else:
+                        yield replace(own, lms=student, ids=(student,))
+                continue
             if match["moodle"] and grouped:
                 cuts = re.finditer("-", match["name"])
                 may_be = tuple(match["name"][cut.end() :] for cut in cuts)
@@ -270,7 +292,9 @@ def _claims(
             if parts[0] not in uploads:
                 yield replace(claim, doubt=NAMELESS.format(listed([parts[0]])))
                 continue
-            for who in uploads[parts[0]].submitters:
+            submitters = uploads[parts[0]].submitters
+            claim = replace(claim, group=parts[0] if len(submitters) > 1 else "")
+            for who in submitters:
                 ids = tuple(filter(None, (who.sid, who.email))) or (parts[0],)
                 time = uploads[parts[0]].time
                 yield replace(claim, name=who.name, lms=ids[0], ids=ids, time=time)
@@ -325,7 +349,41 @@ def _platform(name: str, is_folder: bool = True) -> dict[str, str] | None:
         return parts | {"name": _stem(name), "file": name}
     if cuts == 1 and (match := _FLAT.fullmatch(name)):
         return of(match)
+    if not cuts and (match := _DEFAULT.fullmatch(name)):
+        return of(match)
     return None
+
+
+def _groups(
+    shown: list[dict[str, str]], roster: Roster | None
+) -> Mapping[str, tuple[str, ...]]:
+    """Who is in each group that has handed in; () where nothing tells.
+
+    A download of Moodle's is of groups or of students. Students show the names that
+    they choose, but not all of them at once that of a group: so it is of groups if all
+    names are a group's on the roster, or if none is a student's and most numbers are
+    unknown as well.
+    """
+    names = {match["name"] for match in shown}
+    default: Mapping[str, tuple[str, ...]] = {
+        match["name"]: () for match in shown if not match["lms"]
+    }
+    if roster is None:
+        return default
+    # Two groups of one name are told apart by nothing that the roster has.
+    several = Counter(name for name, _ in {(m["name"], m["lms"]) for m in shown})
+    told = {n: roster.in_group(n) if several[n] == 1 else () for n in names}
+    if names and all(who or name in default for name, who in told.items()):
+        return told
+
+    def is_student(name: str) -> bool:
+        ends = [name, *(name[cut.end() :] for cut in re.finditer("-", name))]
+        return any(roster.find(end) or roster.is_shared(end) for end in ends)
+
+    known = sum(match["lms"] in roster.by_number for match in shown)
+    has_names = any(who.last_name or who.first_name for who in roster.people.values())
+    unknown = has_names and len(names) > 1 and 2 * known < len(shown)
+    return told if unknown and not any(map(is_student, names)) else default
 
 
 def _of_gradescope(found: list[Item], top: int) -> Mapping[str, Handed]:

@@ -53,6 +53,14 @@ LMS = (
 )  # fmt: skip
 #: GitHub Classroom's classroom_roster.csv: identifier,github_username,github_id,name.
 GITHUB = ("githubusername", "githublogin", "github")
+#: Of people who hand in one work together: the group's name.
+GROUP = (
+    "group", "groupname", "team", "submissionteam",
+    "群组", "小组", "组", "組", "gruppe", "groupe", "grupo", "gruppo", "groep", "grupp",
+    "grup",
+)  # fmt: skip
+#: What has become of a submission, in Moodle's worksheet.
+STATUS = ("status", "statut", "etat", "estado", "estat", "stato", "状态", "狀態")
 #: What Moodle's grading worksheet has in its first column, in the language of the
 #: course: a word and the number that is in the names of its archive as well
 #: (mod/assign/gradingtable.php, col_recordid; the word is `hiddenuser`).
@@ -87,6 +95,8 @@ class Roster:
         spelled: the names of one student only, with their accents (`_spelled`).
         by_id: ids and e-mail addresses, which students do not choose (`_spelled`).
         shared: names that several have, after `plain`.
+        groups: who hands in together, by the group's name (`_spelled`).
+        late: how late work came, as Moodle's worksheet has it.
         notes: what had to be guessed or left out, sentences for the instructor.
     """
 
@@ -97,6 +107,8 @@ class Roster:
     spelled: dict[str, str]
     by_id: dict[str, str]
     shared: frozenset[str]
+    groups: dict[str, tuple[str, ...]]
+    late: dict[str, str]
     notes: tuple[str, ...] = ()
 
     def numbers_of(self, student: str) -> set[str]:
@@ -114,6 +126,10 @@ class Roster:
     def with_id(self, text: str) -> str | None:
         """The student who has this id, or this e-mail address."""
         return text if text in self.students else self.by_id.get(_spelled(text))
+
+    def in_group(self, name: str) -> tuple[str, ...]:
+        """The students of the group of this name."""
+        return self.groups.get(_spelled(name), ())
 
     def is_shared(self, name: str) -> bool:
         """Whether several students have this name, so that it finds none of them."""
@@ -138,6 +154,8 @@ class _Columns:
     family: int | None
     mail: int | None
     others: tuple[int, ...]
+    group: int | None
+    status: int | None
     is_canvas: bool
 
     def cells(self) -> set[int]:
@@ -169,6 +187,8 @@ def read_roster(path: Path) -> Roster:
     spelled: dict[str, set[str]] = defaultdict(set)
     ids: dict[str, set[str]] = defaultdict(set)
     numbers: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    late: dict[str, str] = {}
     for line, row in rows[1:]:
         cells = [INVISIBLE.sub("", cell).strip() for cell in row]
         cells += [""] * (len(header) - len(row))
@@ -223,6 +243,10 @@ def read_roster(path: Path) -> Roster:
                 spelled[_spelled(cells[first] + cells[second])].add(student)
         if at.platform is not None:
             numbers[cells[at.platform].rpartition(" ")[2]].add(student)
+        if at.group is not None and (group := cells[at.group]):
+            groups[_spelled(group)][group].append(student)
+        if at.status is not None and (words := _late(cells[at.status])):
+            late[student] = words
     if not lines:
         raise ValueError(f"The roster {path} names no student.")
     return Roster(
@@ -233,6 +257,13 @@ def read_roster(path: Path) -> Roster:
         _unique(spelled),
         _unique(ids),
         frozenset(name for name, who in names.items() if len(who) > 1),
+        {
+            name: tuple(who)
+            for name, spellings in groups.items()
+            for who in spellings.values()
+            if name and len(spellings) == 1
+        },
+        late,
         tuple(notes),
     )
 
@@ -249,8 +280,8 @@ def _columns(
         return next(iter(columns(titles)), None)
 
     has = set(header).__contains__
-    named = has("student") or (has("lastname") and has("firstname"))
-    is_canvas = named and (
+    has_name = has("student") or (has("lastname") and has("firstname"))
+    is_canvas = has_name and (
         has("sisloginid") or has("sisuserid") or (has("id") and has("section"))
     )
     given, family, mail = column(GIVEN), column(FAMILY), column(EMAIL)
@@ -292,7 +323,21 @@ def _columns(
     if whole == key[0] and not is_canvas:
         whole = None
     others = [at for at in keys if at not in (*key[:1], platform, whole)] + github
-    return _Columns(key, platform, whole, given, family, mail, tuple(others), is_canvas)
+    about = (column(GROUP), column(STATUS) if is_worksheet else None)
+    named = (platform, whole, given, family, mail)
+    return _Columns(key, *named, tuple(others), *about, is_canvas)
+
+
+def _late(status: str) -> str:
+    """How late, as the worksheet says it: "2 days 3 hours late", in any language.
+
+    (mod/assign/gradingtable.php, col_status: what there is to say is joined by
+    hyphens, and besides this, numbers are only in the date of an extension.)
+    """
+    for part in status.split(" - ")[1:]:
+        if re.search(r"\d", part) and not re.search(r"\d{4}|\d:\d", part):
+            return part.strip()
+    return ""
 
 
 def _parted(name: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import keyword
 import random
 import re
 import time
+from dataclasses import replace
 from functools import cache
 
 import nbformat
@@ -66,6 +67,20 @@ def test_copied_and_renamed():
     (pair,) = near_identical([*class_, record("copy", copy)])
     assert (pair.first, pair.second) == ("copy", "s0")
     assert pair.share == 1
+
+
+def test_a_group_is_no_pair_and_who_copies_from_it_is():
+    of_group = [replace(record(s, own_way(1)), group="Team A") for s in ("ann", "bob")]
+    other = replace(record("cy", own_way(1)), group="Team B")
+    pairs = near_identical([*of_group, other, record("dan", own_way(1))])
+    found = {(pair.first, pair.second) for pair in pairs}
+    assert found == {
+        ("ann", "cy"),
+        ("bob", "cy"),
+        ("ann", "dan"),
+        ("bob", "dan"),
+        ("cy", "dan"),
+    }
 
 
 def test_copied_and_reordered():

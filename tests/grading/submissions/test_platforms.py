@@ -298,6 +298,92 @@ def test_moodle_groups(tmp_path, source):
     assert found["jdoe"].reason == NOTHING
 
 
+WORKSHEET = (
+    "Identifier,Full name,Email address,Status,Group,Grade\n"
+    "Participant 1001,Jane Doe,j@x,Submitted for grading - 2 days 3 hours late,Team A,"
+    "\n"
+    "Participant 1002,Rick Poe,r@x,Submitted for grading,Team A,\n"
+    "Participant 1003,Lea Te,l@x,Submitted for grading,Team_B,\n"
+    "Participant 1004,Ed Yu,e@x,No submission,Default group,\n"
+)
+#: One of one's own.
+GROUPS = (
+    "id,name,group\nj@x,Jane Doe,Team A\nr@x,Rick Poe,Team A\n"
+    + "l@x,Lea Te,Team_B\ne@x,Ed Yu,Default group\n"
+)
+#: Moodle since 4.1. The number of a group may be that of a student.
+_FOLDER = MOODLE.rstrip("_")
+ONE_A_GROUP = {
+    f"Team A_1004_{_FOLDER}/x.ipynb": WORK,
+    f"Team B_12_{_FOLDER}/x.ipynb": OTHER,
+    f"Default group_{_FOLDER}/x.ipynb": WORK,
+}
+
+
+@pytest.mark.parametrize("table", [WORKSHEET, GROUPS])
+@pytest.mark.parametrize("flat", [False, True])
+def test_one_folder_a_group_of_moodle(tmp_path, source, table, flat):
+    files = {
+        name.replace("/x", "_x") if flat else name: work
+        for name, work in ONE_A_GROUP.items()
+    }
+    where = lay(tmp_path / "class", files)
+    found = all_of(where, source, roster_of(tmp_path, table))
+    assert set(found) == {"j@x", "r@x", "l@x", "e@x"}
+    a, b, default = files
+    paths = {"j@x": a, "r@x": a, "l@x": b, "e@x": default}
+    assert {who: one.path for who, one in found.items()} == paths
+    assert found["j@x"].group == found["r@x"].group == "Team A"
+    assert found["e@x"].group == "Default group"
+    for who, one in found.items():
+        late = table == WORKSHEET and who == "j@x"
+        assert one.late is (True if late else None)
+        assert one.needs_person == (
+            ("Moodle's worksheet says of it: 2 days 3 hours late.",) if late else ()
+        )
+        assert one.platform == ("" if table == GROUPS else BY_NUMBER[who])
+
+
+BY_NUMBER = {"j@x": "1001", "r@x": "1002", "l@x": "1003", "e@x": "1004"}
+
+
+@pytest.mark.parametrize("table", [None, ROSTER, "id,name,lms_id\nx,Ed Yu,1004\n"])
+def test_a_group_of_nobody_knows_whom_is_said(tmp_path, source, table):
+    where = lay(tmp_path / "class", ONE_A_GROUP)
+    roster = table and roster_of(tmp_path, table)
+    found = {w: s for w, s in all_of(where, source, roster).items() if s.path}
+    assert set(found) == {"Team A", "Team B", "Default group"}
+    for who, one in found.items():
+        if table or who == "Default group":
+            (doubt,) = one.needs_person
+            assert "has the name of a group" in doubt
+            assert "column `group`" in doubt
+
+
+def test_groups_of_one_name_and_names_of_groups(tmp_path, source):
+    # A student who shows a group's name, in a download of students.
+    files = {
+        f"Team A_666_{MOODLE}/x.ipynb": OTHER,
+        f"Jane Doe_1001_{MOODLE}/x.ipynb": WORK,
+    }
+    roster = roster_of(tmp_path, WORKSHEET)
+    found = all_of(lay(tmp_path / "class", files), source, roster)
+    assert found["r@x"].reason == NOTHING
+    assert answers(found["j@x"]) == ANSWERS
+    assert found["Team A"].path.startswith("Team A_666")
+    # Two groups of one name: nobody can tell whose is whose.
+    files = {f"Team A_{n}_{MOODLE}/x.ipynb": WORK for n in (11, 12)}
+    found = all_of(lay(tmp_path / "two", files), source, roster)
+    assert found["j@x"].reason == found["r@x"].reason == NOTHING
+    assert {w for w, one in found.items() if one.path} == {"Team A_11", "Team A_12"}
+    # Two names that are one once Moodle has cleaned them.
+    twice = roster_of(tmp_path, WORKSHEET.replace("Team_B", "Team-A"))
+    found = all_of(
+        lay(tmp_path / "one", {f"Team A_11_{MOODLE}/x.ipynb": WORK}), source, twice
+    )
+    assert found["j@x"].reason == found["l@x"].reason == NOTHING
+
+
 @pytest.mark.parametrize("slug", [ASSIGNMENT, "3-1-self-attention", "homework-1"])
 @pytest.mark.parametrize("form", ["folder", "zip"])
 def test_github_classroom(tmp_path, source, slug, form):

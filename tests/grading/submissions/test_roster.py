@@ -284,6 +284,31 @@ def test_grading_worksheet_of_moodle(tmp_path):
     assert read(tmp_path, blind).by_number == {"1001": "1001", "1002": "1002"}
 
 
+@pytest.mark.parametrize(
+    ("status", "late"),
+    [
+        ("Submitted for grading", None),
+        ("No submission", None),
+        ("Submitted for grading - 2 days 3 hours late", "2 days 3 hours late"),
+        ("Submitted for grading - 45 secs late - Graded", "45 secs late"),
+        ("Zur Bewertung abgegeben - 1 Stunde zu spät - Gesperrt", "1 Stunde zu spät"),
+        ("已提交 - 2天 3小时 迟交", "2天 3小时 迟交"),
+        (
+            "Submitted - Extension granted until: Friday, 5 December 2025, 11:59 PM",
+            None,
+        ),
+        ("Submitted - 延期至: 2025年12月5日 星期五 23:59", None),
+    ],
+)
+def test_worksheet_of_moodle_says_who_is_late(tmp_path, status, late):
+    table = f"Identifier,Email address,Status\nParticipant 7,a@x,{status!r}\n"
+    roster = read(tmp_path, table.replace("'", '"'))
+    assert roster.late.get("a@x") == late
+    # In a roster of one's own, that column says something else.
+    own = f"id,status\n7,{status!r}\n".replace("'", '"')
+    assert read(tmp_path, own).late == {}
+
+
 def test_roster_of_github_classroom(tmp_path):
     roster = read(
         tmp_path,
