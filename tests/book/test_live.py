@@ -34,7 +34,7 @@ TEXTS = {
     "whitespace": "\tdef f(x):\n\n        return x  \n",
     "longer than the window": LONG[:600],
     "Chinese": CHINESE,
-    "Chinese, a full box": (CHINESE * 20)[:600],
+    "Chinese, longer than the window": CHINESE * 3,
     "both": f"{SENTENCE} {CHINESE} {SENTENCE}",
 }
 

@@ -128,7 +128,7 @@ globalThis.LIVE = globalThis.LIVE || {};
         const part = element("span", "live-part");
         if (byte === next) part.classList.add(taken ? "live-taken" : "live-next");
         const name = nameOf(byte);
-        if (width * root.clientWidth > 9 * name.length + 6) part.textContent = name;
+        if (width * root.clientWidth > 9 * name.length + 2) part.textContent = name;
         row.append(spread(part, left, width));
       });
       return { row, ahead };

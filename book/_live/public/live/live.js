@@ -15,11 +15,15 @@
      Resolves to false when `stale()` says that nobody wants the answer any more. */
   async function readAll(reader, bytes, { stale = () => false, progress } = {}) {
     reader.rewind(bytes);
+    let told = performance.now();
     while (reader.bytes.length < bytes.length) {
       const until = performance.now() + 8;
       while (reader.bytes.length < bytes.length && performance.now() < until)
         reader.read(bytes[reader.bytes.length]);
-      if (progress) progress();
+      if (progress && performance.now() - told > 50) {
+        progress();
+        told = performance.now();
+      }
       if (reader.bytes.length < bytes.length) await pause();
       if (stale()) return false;
     }
@@ -81,6 +85,7 @@
 
   const NAMES = { " ": "space", "\n": "newline", "\t": "tab", "\0": "the end" };
   const SIGNS = { " ": "␣", "\n": "↵", "\t": "⇥" };
+  const endsWord = (letter) => SIGNS[letter] || HAN.test(letter);
   const one = (value) => value.toFixed(1);
   const rate = (value) => (value < 1000 ? value.toFixed(2) : whole(value));
   const whole = (value) => Math.round(value).toLocaleString("en");
@@ -132,16 +137,26 @@
     let lost = 0; // how many characters of the last input the box had no room for
     let speech; // the timer of the sentence for screen readers
 
-    /* One span a letter, and one around each word, so that lines break between words. */
+    /* One span a letter, and one around each word, so that lines break between words.
+       The words before the first change stay, with all that is known of them. */
     function draw(text) {
-      let at = 0, word = null;
+      const all = Array.from(text);
+      let same = 0;
+      while (same < letters.length && letters[same].text === all[same]) same++;
+      if (same === all.length && same === letters.length) return;
+      while (same > 0 && !endsWord(letters[same - 1].text)) same--;
+      letters.length = same;
+      const last = same ? letters[same - 1].node.parentNode : null;
+      while (strip.lastChild !== last) strip.lastChild.remove();
+      let at = same ? letters[same - 1].to : 0, word = null;
       const page = document.createDocumentFragment();
-      letters = Array.from(text, (letter, i) => {
+      if (same && letters[same - 1].text === "\n") page.append(element("br"));
+      for (const letter of all.slice(same)) {
         const node = element("span", "live-letter", SIGNS[letter] ? "" : letter);
-        node.id = `live-letter-${i}`;
+        node.id = `live-letter-${letters.length}`;
         node.setAttribute("role", "option");
         node.setAttribute("aria-selected", "false");
-        node.dataset.index = i;
+        node.dataset.index = letters.length;
         if (SIGNS[letter]) {
           node.classList.add("live-blank");
           node.append(element("span", "live-sign", SIGNS[letter]));
@@ -149,12 +164,12 @@
         if (!word) page.append((word = element("span", "live-word")));
         word.append(node);
         if (letter === "\n") page.append(element("br"));
-        if (SIGNS[letter]) word = null;
+        if (endsWord(letter)) word = null;
         const from = at;
         at += encode(letter).length;
-        return { text: letter, from, to: at, node, bits: null };
-      });
-      strip.replaceChildren(page);
+        letters.push({ text: letter, from, to: at, node, bits: null });
+      }
+      strip.append(page);
     }
 
     const costs = () => ({ model: reader.bits(), mixer: mixed.mixer, both: mixed.both });
@@ -171,12 +186,15 @@
       }
     }
 
+    function leave(index) {
+      if (!letters[index]) return;
+      letters[index].node.classList.remove("live-chosen");
+      letters[index].node.setAttribute("aria-selected", "false");
+    }
+
     /* Show what the model expected where letter `index` came. */
     function choose(index) {
-      if (letters[chosen]) {
-        letters[chosen].node.classList.remove("live-chosen");
-        letters[chosen].node.setAttribute("aria-selected", "false");
-      }
+      leave(chosen);
       chosen = index;
       const letter = letters[index];
       strip.removeAttribute("aria-activedescendant");
@@ -319,8 +337,9 @@
       for (const button of buttons)
         button.setAttribute("aria-pressed", String(button.dataset.variant === variant));
       root.dataset.state = "reading";
-      draw(text);
+      leave(chosen);
       chosen = -1;
+      draw(text);
       reader.rewind(bytes);
       paint();
       const stale = () => current !== edition;

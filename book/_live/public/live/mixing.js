@@ -272,16 +272,21 @@ globalThis.LIVE = globalThis.LIVE || {};
   // -- Predictors of bytes, and mixtures -------------------------------------------
 
   /* Whole numbers that sum to 2^24, in proportion to the probabilities of 256 bytes,
-     which come as their prices, −log₂ p: lmlib's `frequencies`. */
+     which come as their prices, −log₂ p: lmlib's `frequencies`. Those of one place are
+     asked for again after every change behind it. */
   const TOTAL = 2 ** 24;
+  const known = new WeakMap();
   function frequencies(prices) {
-    const found = prices.map((price) => 1 + Math.floor(2 ** -price * (TOTAL - 256)));
+    if (known.has(prices)) return known.get(prices);
+    const found = new Float64Array(256);
     let left = TOTAL, largest = 0;
     for (let i = 0; i < 256; i++) {
+      found[i] = 1 + Math.floor(2 ** -prices[i] * (TOTAL - 256));
       left -= found[i];
       if (found[i] > found[largest]) largest = i;
     }
     found[largest] += left;
+    known.set(prices, found);
     return found;
   }
 

@@ -7,7 +7,16 @@ globalThis.LIVE = globalThis.LIVE || {};
 
   const START = 0; // the byte that stood before every document in training
 
-  const pause = () => new Promise((resolve) => setTimeout(resolve));
+  /* Lets the page answer to what has happened meanwhile. A timer would do, and wait for
+     4 ms each time. */
+  const pause = () => new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 
   /* `pack` of train.py wrote vectors and row scales in bfloat16, then rows of int8.
      A pause after each matrix lets the page scroll meanwhile. */
