@@ -22,7 +22,7 @@ from lmlib.tables import Table
 LIVE = Path(__file__).resolve().parents[2] / "book" / "_live"
 TEXTS = {
     "English": "Whoever predicts what comes next can leave out what was expected. ",
-    "Chinese": "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？人不知而不愠，不亦君子乎？",
+    "Chinese": "学而时习之，不亦说乎？有朋自远方来，不亦乐乎？",
 }
 WATCH = """() => {
   const live = document.querySelector(".live"), box = live.querySelector("textarea");
