@@ -341,6 +341,7 @@ def cases(files):
     yield ["ledger", files["missing"]], files["missing"]
     yield ["ledger", files["folder"]], files["folder"]
     yield ["ledger", files["short"], "--method", "best"], "--method"
+    yield ["ledger", files["short"], "--method", "gpt", "--bits", "9"], "bits"
     yield ["ledger", files["short"], "--prime", files["missing"]], files["missing"]
 
     # check

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from lmlib.cli import main
+from lmlib.shipped import FOLDER
 
 pytestmark = pytest.mark.usefixtures("no_runtime_types")
 
@@ -131,5 +132,24 @@ def test_the_ledger_has_all_rows_alone_and_conditional(file, tmp_path, capsys):
     known = [row for row in rows if " other.txt " in row]
     assert len(alone) == len(known) == len(rows) / 2 == 7
     assert any(row.startswith("lmlib fast") for row in alone)
+    assert not any("pays" in row for row in rows)
     assert main(["ledger", str(file), "--method"]) == 0
     assert "lmlib fast" not in capsys.readouterr().out
+
+
+def test_the_ledger_counts_models_as_they_lie_on_the_disk(tmp_path, capsys):
+    file = tmp_path / "short.txt"
+    file.write_bytes(TEXT[:40])
+    command = ["ledger", str(file), "--method", "gpt", "--bits", "32", "4", "4"]
+    assert main(command) == 0
+    rows = capsys.readouterr().out.splitlines()
+    models = [row for row in rows if row.startswith("lmlib gpt") and " nothing " in row]
+    sizes = sorted(int(row.split()[-3].replace(",", "")) for row in models)
+    whole = sum(
+        (FOLDER / "gpt" / name).stat().st_size
+        for name in ("config.json", "model.safetensors", "tokenizer.json")
+    )
+    assert len(models) == 2
+    assert sizes[1] == whole
+    assert 0.1 * whole < sizes[0] < 0.2 * whole  # with the tokenizer
+    assert sum("pay" in row for row in rows) == 2
