@@ -60,6 +60,7 @@ bench: $(READY)  ## speed, as ratios side by side (minutes; keep the machine qui
 	$(BIN)/python -m tests.benchmarks.scoring --device $(DEVICE)
 	$(BIN)/python -m tests.benchmarks.strong
 	$(BIN)/python -m tests.benchmarks.coder
+	$(BIN)/python -m tests.benchmarks.live
 
 experiments: $(READY)  ## the runs that the recorded experiments lack (hours, if all)
 	@set -e; for script in book/_experiments/[0-9]*.py; do $(BIN)/python $$script; done

@@ -17,8 +17,6 @@ CORE = sorted(
 AWAIT_A_PAGE = {
     "compression/adapting",
     "compression/bit_history",
-    "compression/codec",
-    "compression/coder",
     "compression/ledger",
     "compression/logistic",
     "compression/mixing",
@@ -51,7 +49,6 @@ AWAIT_A_PAGE = {
     "training/progress",
     "training/seeds",
     "training/settings",
-    "transformer",
 }
 PAGES = {p: p.read_text() for p in (ROOT / "book").glob("[0-9]-*/*.md")}
 

@@ -1,11 +1,14 @@
 """What the course's site needs of Sphinx beyond its configuration."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.util.docutils import SphinxDirective
 
 BOOK = Path(__file__).resolve().parent.parent
 ROOT = BOOK.parent
@@ -19,6 +22,25 @@ def digest(paths: Iterable[Path]) -> str:
             total.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()[:16]
+
+
+class Live(SphinxDirective):
+    """The page that compresses what you type, on any page: `{live}`.
+
+    With `{live} coder` the coder's picture is unfolded. A page has it once.
+    """
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        file = BOOK / "_live" / "widget.html"
+        self.env.note_dependency(os.fspath(file))
+        root = "../" * self.env.docname.count("/")
+        html = file.read_text(encoding="utf-8")
+        html = html.replace('href="live/', f'href="{root}live/')
+        if "coder" in self.arguments:
+            html = html.replace('data-live="coder"', 'data-live="coder" open')
+        return [nodes.raw("", f'<div class="live-card">{html}</div>', format="html")]
 
 
 def settle(app: Sphinx, config: Config) -> None:
@@ -53,6 +75,7 @@ def drop_removed_pages(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("execution")
     app.add_config_value("course_assets", "", "html", str)
+    app.add_directive("live", Live)
     app.connect("config-inited", settle)
     app.connect("builder-inited", warm_font_cache)
     app.connect("build-finished", drop_unused_assets)

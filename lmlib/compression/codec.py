@@ -154,19 +154,6 @@ def length(archive: bytes) -> int:
     return Reader(archive[head.end() :]).varint() if head else 0
 
 
-def model_size(method: str, model: Path | None) -> int:
-    """The bytes of the model that a method needs, with its tokenizer."""
-    if method != "gpt":
-        return 0
-    from lmlib.shipped import FOLDER
-
-    folder = FOLDER / "gpt" if model is None else model
-    return sum(
-        (folder / name).stat().st_size
-        for name in ("model.safetensors", "tokenizer.json")
-    )
-
-
 # -- Methods --------------------------------------------------------------------------
 
 

@@ -4,21 +4,38 @@ Rows can be compared only if the books are honest: all have the same bytes; what
 sides knew beforehand is named, and all know the same; a model that is sent is counted;
 time stands beside size. What a compressor makes of a text for somebody who has another
 one is C(other + text) − C(other).
+
+A model can be paid for in three ways: it is sent (`two_part`), it is known already and
+said to be (`Entry.knows`), or the receiver trains it too, on what has been decoded
+(`prequential`).
+
+Source: Blier & Ollivier (2018), "The Description Length of Deep Learning Models", which
+weighs these ways on networks.
 """
 
 import bz2
 import gzip
 import importlib.util
 import lzma
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from lmlib.tables import Table
 
 Compressor = Callable[[bytes], bytes]
 
+#: What a decoder reads of a model's folder: what it is, its weights, its tokens.
+MODEL_FILES = (
+    "config.json",
+    "model.safetensors",
+    "quantized.safetensors",
+    "tokenizer.json",
+)
 #: The orders among which PPMd's best is looked for; two bytes would say which.
 PPMD_ORDERS = (3, 4, 5, 6, 8, 12, 16, 24, 32)
 
@@ -39,6 +56,11 @@ class Entry:
     knows: str = "nothing"
     model_bits: int = 0
     seconds: float = 0.0
+
+    @property
+    def bits(self) -> int:
+        """What it costs in all."""
+        return self.data_bits + self.model_bits
 
 
 def compressors() -> dict[str, Sequence[tuple[str, Compressor]]]:
@@ -95,6 +117,67 @@ def _best(
     return min(entries, key=lambda entry: entry.data_bits)
 
 
+def two_part(
+    name: str,
+    data_bits: float,
+    model: Path,
+    *,
+    knows: str = "nothing",
+    seconds: float = 0.0,
+) -> Entry:
+    """A model that is sent first, and the data for somebody who has it.
+
+    Parameters:
+        data_bits: −Σ log₂ p under the model, or what a coder made of it.
+        model: its folder, of which the files count that a decoder reads, as they lie
+            on the disk.
+
+    Raises:
+        FileNotFoundError: there are no weights in the folder.
+    """
+    return Entry(name, math.ceil(data_bits), knows, 8 * model_size(model), seconds)
+
+
+def model_size(folder: Path) -> int:
+    """The bytes of a model's files, in float32 or quantized, with its tokenizer.
+
+    Raises:
+        FileNotFoundError: there are no weights in the folder.
+    """
+    files = [folder / name for name in MODEL_FILES if (folder / name).is_file()]
+    if not any(file.suffix == ".safetensors" for file in files):
+        raise FileNotFoundError(f"{folder} has no weights")
+    return sum(file.stat().st_size for file in files)
+
+
+def prequential(
+    history: Sequence[Mapping[str, Any]], targets: Sequence[int], part: str = "lm"
+) -> list[float]:
+    """The bits that a learning model has written after each step of its first reading.
+
+    The loss of a step is that of the model *before* it, on rows that are new to it. So
+    the rows can be coded with it; a receiver decodes them, makes the same step, and is
+    ready for the next. Nothing is sent but these bits: they are the area under the loss
+    curve. Of a second reading they are not, for its rows have been learned from.
+
+    Parameters:
+        history: of a `Run`: of each step the `losses`, in nats per target.
+        targets: how many predictions each step of the first reading makes; what comes
+            after them in the history is passed over.
+
+    Raises:
+        ValueError: the history ends before the first reading does.
+    """
+    losses = [line["losses"][part] for line in history if "losses" in line]
+    if len(losses) < len(targets):
+        raise ValueError(
+            f"history must have the {len(targets)} steps of the first reading, got "
+            f"{len(losses)}"
+        )
+    costs = (loss * n / math.log(2) for loss, n in zip(losses, targets, strict=False))
+    return list(accumulate(costs))
+
+
 def pays_from(model_bits: float, own: float, rival: float) -> float:
     """From how many bytes of data on a model is worth being sent.
 
@@ -109,6 +192,34 @@ def pays_from(model_bits: float, own: float, rival: float) -> float:
     return model_bits / (rival - own) if own < rival else float("inf")
 
 
+def worth(entries: Sequence[Entry], n_bytes: int) -> list[str]:
+    """Of each row with a model, from how much such text on it pays for itself.
+
+    Its rival is the shortest row without one that knows the same.
+    """
+    lines = []
+    for entry in entries:
+        rivals = [
+            other
+            for other in entries
+            if not other.model_bits and other.knows == entry.knows
+        ]
+        if not entry.model_bits or not rivals or not n_bytes:
+            continue
+        best = min(rivals, key=lambda other: other.data_bits)
+        n = pays_from(
+            float(entry.model_bits), entry.data_bits / n_bytes, best.data_bits / n_bytes
+        )
+        from_where = (
+            f"pays for its model from {n / 1e6:,.1f} MB of such text on"
+            if math.isfinite(n)
+            else "never pays for its model"
+        )
+        known = "" if entry.knows == "nothing" else f", knowing {entry.knows}"
+        lines.append(f"{entry.name}{known}: {from_where}, beside {best.name}")
+    return lines
+
+
 def table(entries: Sequence[Entry], n_bytes: int) -> Table:
     """The ledger of `n_bytes` of data."""
     return Table(
@@ -119,6 +230,7 @@ def table(entries: Sequence[Entry], n_bytes: int) -> Table:
                 "bytes": f"{entry.data_bits / 8:,.0f}",
                 "bits a byte": f"{entry.data_bits / max(n_bytes, 1):.3f}",
                 "bytes of the model": f"{entry.model_bits / 8:,.0f}",
+                "in all": f"{entry.bits / 8:,.0f}",
                 "seconds": f"{entry.seconds:.1f}",
             }
             for entry in entries

@@ -1,4 +1,4 @@
-"""The landing page's live model: the browser computes what torch computes."""
+"""The page that compresses what you type: the browser computes what lmlib computes."""
 
 import importlib.util
 import json
@@ -6,16 +6,24 @@ import math
 import re
 import shutil
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
+
+from lmlib.compression.coder import MOST, ONE, Encoder, frequencies
+from lmlib.compression.logistic import squash_table, stretch_table
+from lmlib.compression.mixing import Mixed, Mixture
+from lmlib.compression.predictors import Bits
+from tests.book.pages import AXE, RUN_AXE
 
 LIVE = Path(__file__).parents[2] / "book" / "_live"
 SCRIPT = LIVE / "public" / "live" / "model.js"
 RECORD = json.loads((LIVE / "public" / "live" / "model.json").read_text())
 WIDGET = (LIVE / "widget.html").read_text()
 SENTENCE = re.search(r"<textarea[^>]*>([^<]*)</textarea>", WIDGET).group(1)
+CHINESE = re.search(r'data-sample="([^"]*)"', WIDGET).group(1)
 LONG = "A model that predicts well compresses well, and the other way round.\n" * 8
 TEXTS = {
     "empty": "",
@@ -25,6 +33,9 @@ TEXTS = {
     "not ASCII": "Die Größe – naïve café, 你好, 🙂.",
     "whitespace": "\tdef f(x):\n\n        return x  \n",
     "longer than the window": LONG[:600],
+    "Chinese": CHINESE,
+    "Chinese, longer than the window": CHINESE * 3,
+    "both": f"{SENTENCE} {CHINESE} {SENTENCE}",
 }
 
 spec = importlib.util.spec_from_file_location("live_train", LIVE / "train.py")
@@ -39,6 +50,38 @@ def model():
 
 def cost(model, text):
     return float(live.bits(model, text.encode()).sum())
+
+
+class NextByte:
+    """The model as one of lmlib's predictors of bytes, of a text that is known."""
+
+    def __init__(self, model, text):
+        read = torch.tensor([[live.START, *text.encode()]])
+        with torch.no_grad():
+            self.p = model(read)[0].double().softmax(dim=-1).numpy()
+        self.read = 0
+
+    def frequencies(self):
+        return frequencies(self.p[self.read])
+
+    def update(self, byte):
+        self.read += 1
+
+
+def prices(predictor, text):
+    """−log₂ p of each byte: the sum over its bits."""
+    costs = []
+    for byte in text.encode():
+        costs.append(0.0)
+        for place in range(7, -1, -1):
+            bit, p1 = byte >> place & 1, predictor.p1()
+            costs[-1] += math.log2(ONE / (p1 if bit else ONE - p1))
+            predictor.update(bit)
+    return torch.tensor(costs, dtype=torch.float64)
+
+
+def both(model, text):
+    return Mixture([Bits(NextByte(model, text)), Mixed()])
 
 
 # -- The exported model ---------------------------------------------------------------
@@ -153,14 +196,34 @@ def shown_bits(page):
     return float(page.get_attribute(".live", "data-bits"))
 
 
+@pytest.fixture(scope="module")
+def exact():
+    """The model in float64, in which JavaScript computes."""
+    return live.load(SCRIPT).double()
+
+
 @pytest.mark.parametrize("name", TEXTS)
-def test_javascript_agrees_with_torch(page, model, name):
+def test_javascript_agrees_with_lmlib(page, model, exact, name):
     text = TEXTS[name]
-    in_browser = torch.tensor(page.evaluate("text => liveBits(text)", text))
-    expected = live.bits(model, text.encode())
-    assert in_browser.shape == expected.shape
-    # float32 against float32 in another order of summation, byte by byte
-    assert torch.allclose(in_browser.float(), expected, atol=1e-3, rtol=0)
+    found = page.evaluate("text => liveBits(text)", text)
+    expected = {
+        "model": live.bits(exact, text.encode()).double(),
+        "mixer": prices(Mixed(), text),
+        "both": prices(both(exact, text), text),
+    }
+    assert found.keys() == expected.keys()
+    for predictor, costs in expected.items():
+        in_browser = torch.tensor(found[predictor], dtype=torch.float64)
+        assert in_browser.shape == costs.shape
+        assert float((in_browser - costs).abs().sum()) < 1e-6, predictor
+    # torch in float32, in another order of summation, byte by byte
+    in_float32 = live.bits(model, text.encode()).double()
+    assert torch.allclose(in_float32, expected["model"], atol=1e-4, rtol=0)
+
+
+def test_tables_of_the_logistic_function_are_those_of_decimal(page):
+    assert page.evaluate("[...LIVE.STRETCH]") == stretch_table().tolist()
+    assert page.evaluate("[...LIVE.SQUASH]") == squash_table().tolist()
 
 
 def test_typing_and_editing_reuse_the_cache_correctly(page, model):
@@ -182,6 +245,276 @@ def test_typing_and_editing_reuse_the_cache_correctly(page, model):
     assert float(rate) == pytest.approx(expected / count, abs=0.0051)
     raw = page.inner_text("tr[data-live=raw] .live-total")
     assert int(raw) == 8 * len(TEXTS["not ASCII"].encode())
+    per_byte = page.inner_text("tr[data-live=raw] .live-byte")
+    assert per_byte == "8.00"
+
+
+def totals(page):
+    """What the table says, in bits, a character and a byte."""
+    page.wait_for_selector(".live[data-state=ready]")
+    return {
+        name: [
+            cell.replace(",", "")
+            for cell in page.locator(f"tr[data-live={name}] td").all_inner_texts()[1:]
+        ]
+        for name in ("raw", "gzip", "mixer", "model", "both")
+    }
+
+
+def test_mixer_follows_every_edit(page, exact):
+    """It learns from a text, so that a change before its end means another past."""
+    page.fill("textarea", "")
+    page.locator("textarea").press_sequentially("tell, tell 学学")
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Home")
+    page.keyboard.type("T")
+    text = page.input_value("textarea")
+    assert text == "Ttell, tell 学"
+    found = totals(page)
+    for name, predictor in (("mixer", Mixed()), ("both", both(exact, text))):
+        bits = float(prices(predictor, text).sum())
+        shown = float(page.get_attribute(".live", f"data-{name}"))
+        assert shown == pytest.approx(bits, abs=1e-4)
+        assert found[name] == [
+            f"{bits:.0f}",
+            f"{bits / len(text):.2f}",
+            f"{bits / len(text.encode()):.2f}",
+        ]
+
+
+def test_gzip_is_the_browsers_own_without_its_frame(page):
+    page.fill("textarea", LONG[:600])
+    size = page.evaluate(
+        """async (text) => {
+          const packed = new Blob([text]).stream()
+            .pipeThrough(new CompressionStream("gzip"));
+          return (await new Response(packed).arrayBuffer()).byteLength;
+        }""",
+        LONG[:600],
+    )
+    assert totals(page)["gzip"][0] == str(8 * (size - 18))
+
+
+def test_a_browser_without_gzip_says_so(page):
+    page.evaluate(
+        """() => {
+          globalThis.kept = CompressionStream;
+          globalThis.CompressionStream = undefined;
+        }"""
+    )
+    page.fill("textarea", "No gzip.")
+    assert totals(page)["gzip"][0] == "not in this browser"
+    assert page.locator("tr[data-live=gzip] .live-rate").is_hidden()
+    page.evaluate("() => { globalThis.CompressionStream = kept; }")
+    page.fill("textarea", "Gzip again.")
+    assert totals(page)["gzip"] == ["104", "9.45", "9.45"]
+
+
+def test_weights_are_counted_where_the_reader_asks(page):
+    weights = 8 * RECORD["weights_bytes"]
+    page.fill("textarea", LONG[:100])
+    before = totals(page)
+    page.focus("[data-live=counted]")
+    page.keyboard.press("Space")
+    after = totals(page)
+    for name, counted in {
+        "raw": 0,
+        "gzip": 0,
+        "mixer": 0,
+        "model": 1,
+        "both": 1,
+    }.items():
+        assert int(after[name][0]) - int(before[name][0]) == counted * weights
+    total = {name: int(bits) for name, (bits, *_) in before.items()}
+    own = min(total["model"], total["both"])
+    rival = min(total["raw"], total["gzip"], total["mixer"])
+    said = page.inner_text("[data-live=verdict]")
+    from_length = int(re.search(r"from ([\d,]+) characters", said)[1].replace(",", ""))
+    assert from_length == pytest.approx(100 * weights / (rival - own), rel=0.05)
+    page.fill("textarea", CHINESE)
+    totals(page)
+    said = page.inner_text("[data-live=verdict]")
+    assert "never pay for themselves: the context mixer is shorter" in said
+    page.uncheck("[data-live=counted]")
+    assert "the better one, the context mixer" in page.inner_text("[data-live=verdict]")
+
+
+def test_bars_show_the_prices_of_the_predictor_that_is_chosen(page, exact):
+    page.fill("textarea", "again and again")
+    costs = {
+        "mixer": prices(Mixed(), "again and again"),
+        "both": prices(both(exact, "again and again"), "again and again"),
+        "model": live.bits(exact, b"again and again"),
+    }
+    totals(page)
+    page.focus("[name=live-shown][value=model]")
+    for name, key in (("both", "ArrowDown"), ("mixer", "ArrowDown"), ("model", "End")):
+        if key == "End":
+            page.check("[name=live-shown][value=model]")
+        else:
+            page.keyboard.press(key)
+        bars = page.locator(".live-letter").evaluate_all(
+            "(all) => all.map((l) => +l.style.getPropertyValue('--bits'))"
+        )
+        expected = costs[name].double().clamp(max=12)
+        assert torch.allclose(torch.tensor(bars).double(), expected, atol=0.006), name
+    page.click("#live-letter-2")
+    assert page.inner_text("[data-live=mixer-price]") == f"{costs['mixer'][2]:.2f}"
+    assert page.inner_text("[data-live=both-price]") == f"{costs['both'][2]:.2f}"
+
+
+# -- The coder's picture --------------------------------------------------------------
+
+
+def intervals(model, text):
+    """Low end and width after 0, 1, 2 … bytes, exactly."""
+    predictor, low, width = NextByte(model, text), Fraction(0), Fraction(1)
+    yield low, width
+    for byte in text.encode():
+        counts = predictor.frequencies().tolist()
+        predictor.update(byte)
+        low += width * Fraction(sum(counts[:byte]), 1 << 24)
+        width *= Fraction(counts[byte], 1 << 24)
+        yield low, width
+
+
+def shortest(low, width):
+    """The fewest digits of which every continuation lies in [low, low + width)."""
+    n = 0
+    while True:
+        first = math.ceil(low * 2**n)
+        if Fraction(first + 1, 2**n) <= low + width:
+            return f"{first:0{n}b}" if n else ""
+        n += 1
+
+
+def encoded(model, text):
+    """The digits that lmlib's coder writes."""
+    predictor, encoder = NextByte(model, text), Encoder()
+    for byte in text.encode():
+        counts = predictor.frequencies().tolist()
+        predictor.update(byte)
+        below = sum(counts[:byte])
+        encoder.encode(below, below + counts[byte], 1 << 24)
+    return "".join(f"{byte:08b}" for byte in encoder.finish())
+
+
+def stepped(page):
+    """What the picture says, and the slider's words for it."""
+    fold = page.locator(".live-coder")
+    return (
+        fold.get_attribute("data-code"),
+        float(fold.get_attribute("data-bits")),
+        page.get_attribute("[data-step=slider]", "aria-valuetext"),
+    )
+
+
+@pytest.mark.parametrize("text", ["To be.", "学而", "a" * 40])
+def test_interval_narrows_as_fractions_do(page, exact, text):
+    assert MOST >= 1 << 24
+    page.fill("textarea", text)
+    totals(page)
+    if page.get_attribute(".live-coder", "open") is None:
+        page.click(".live-coder summary")
+    page.focus("[data-step=slider]")
+    page.keyboard.press("Home")
+    codes = []
+    for step, (low, width) in enumerate(intervals(exact, text)):
+        if step:
+            page.keyboard.press("ArrowRight")
+        code, bits, said = stepped(page)
+        codes.append(code)
+        assert code == shortest(low, width)
+        exact_bits = math.log2(width.denominator) - math.log2(width.numerator)
+        assert bits == pytest.approx(exact_bits, abs=1e-9)
+        assert said.startswith(f"{step} of {len(text.encode())} bytes coded")
+        assert len(code) <= bits + 2
+    assert page.is_disabled("[data-step=next]")
+    assert codes[0] == ""
+    # What the ends share is settled. lmlib's coder writes the same until the 48 bits
+    # that it keeps of the ends have been rounded.
+    numbers = [math.floor(end * 2**2000) for end in (low, low + width)]
+    ends = [f"{number:02000b}" for number in numbers]
+    differ = (i for i, (a, b) in enumerate(zip(*ends, strict=True)) if a != b)
+    shared = ends[0][: next(differ)]
+    assert len(shared) > 5
+    for name in ("shared-low", "shared-high"):
+        shown = page.inner_text(f"[data-step={name}]").lstrip("…")
+        assert shown == shared[-18:]
+    assert encoded(exact, text).startswith(shared[:40])
+    page.click("[data-step=back]")
+    assert stepped(page)[0] == codes[-2]
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.step") == "slider"
+
+
+def test_picture_shows_the_parts_of_the_interval(page, exact):
+    page.fill("textarea", "The cat")
+    totals(page)
+    page.focus("[data-step=slider]")
+    page.keyboard.press("Home")
+    assert page.locator(".live-cut").count() == 1
+    for _ in range(3):
+        page.click("[data-step=next]")
+    assert page.locator(".live-cut").count() == 3
+    assert page.locator(".live-taken").all_inner_texts() == ["h", "e"]
+    expected = NextByte(exact, "The cat").p[3][ord(" ")]
+    width = page.locator(".live-next").evaluate(
+        "(part) => parseFloat(part.style.width)"
+    )
+    assert width == pytest.approx(100 * float(expected), abs=0.01)
+    # Who looks at the end sees it move on.
+    page.focus("[data-step=slider]")
+    page.keyboard.press("End")
+    page.focus("textarea")
+    page.keyboard.type("s")
+    totals(page)
+    assert page.inner_text("[data-step=at]") == "8 of 8"
+    page.fill("textarea", "")
+    totals(page)
+    assert page.inner_text("[data-step=at]") == "0 of 0"
+    assert page.inner_text("[data-step=code]") == "nothing at all"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_wrong_with_the_open_widget(page, theme):
+    page.evaluate(AXE)
+    page.evaluate(
+        "(theme) => { document.documentElement.dataset.theme = theme; }", theme
+    )
+    page.evaluate(
+        """(theme) => {
+      document.body.style.background = theme === "dark" ? "#1f2228" : "#f6f5f2";
+      if (theme === "dark") for (const [name, value] of [
+        ["text-base", "#dde0e4"], ["text-muted", "#a5abb5"], ["border", "#3a3f48"],
+        ["background", "#16181c"], ["primary", "#8fb8f0"],
+      ]) document.documentElement.style.setProperty(`--pst-color-${name}`, value);
+    }""",
+        theme,
+    )
+    page.click("[data-live=chinese]")
+    totals(page)
+    page.click("[data-step=next]")
+    for width in (740, 320):
+        page.set_viewport_size({"width": width, "height": 844})
+        outside = {"region", "landmark-one-main", "page-has-heading-one"}
+        found = [p for p in page.evaluate(RUN_AXE) if p.split(": ")[1] not in outside]
+        assert found == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 1280, "height": 720})
+
+
+def test_who_wants_no_motion_sees_none(page):
+    moving = """() => [".live-widening", ".live-bar"].map((name) => {
+      const { animationName, transitionDuration } =
+        getComputedStyle(document.querySelector(name));
+      return [animationName, transitionDuration];
+    })"""
+    page.emulate_media(reduced_motion="no-preference")
+    page.click("[data-step=next]")
+    assert page.evaluate(moving) == [["live-widening", "0s"], ["none", "0.25s"]]
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == [["none", "0s"], ["none", "0s"]]
 
 
 def test_box_takes_600_characters_and_says_so(page):
@@ -271,5 +604,13 @@ def test_letters_are_reached_by_keyboard_and_named(page, model):
 def test_page_asks_nothing_of_the_network_and_reports_no_error(page):
     assert page.problems == []
     names = [url.rpartition("/")[2] for url in page.requested]
-    assert sorted(names) == ["index.html", "live.css", "live.js", "model.js"]
+    assert sorted(names) == [
+        "index.html",
+        "interval.js",
+        "live.css",
+        "live.js",
+        "mixing.js",
+        "model.js",
+        "transformer.js",
+    ]
     assert all(url.startswith("file://") for url in page.requested)

@@ -102,6 +102,26 @@ def test_an_ordinary_page_asks_for_little(site: Path, page: Page):
     assert not list(site.rglob("katex*.js"))
 
 
+@pytest.mark.parametrize(
+    ("name", "unfolded"), [("index", False), ("5-compressor/5-compressor", True)]
+)
+def test_pages_compress_what_is_typed(
+    site: Path, page: Page, name: str, unfolded: bool
+):
+    page.goto((site / f"{name}.html").as_uri())
+    ready = ".live[data-state=ready][data-buttons=ready]"
+    page.wait_for_selector(ready)
+    page.fill(".live textarea", "")
+    page.locator(".live textarea").press_sequentially("a byte")
+    page.wait_for_selector(ready)
+    assert page.inner_text("tr[data-live=raw] .live-total") == "48"
+    assert page.locator(".live-picture").is_visible() == unfolded
+    # No more room than the widget takes is kept for it, and not much less.
+    spare = "(card) => parseFloat(getComputedStyle(card).minHeight) - card.scrollHeight"
+    if not unfolded:
+        assert abs(page.locator(".live-card").evaluate(spare)) < 40
+
+
 def test_every_page_says_what_it_is_about(site: Path):
     found = {}
     for path in site.rglob("*.html"):

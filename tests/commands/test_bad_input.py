@@ -356,6 +356,7 @@ def cases(files):
     for name in MODELS[:-2]:
         if name not in ("list-made", "bad-made", "no-made", "names-made"):
             yield [*own, "--method", "gpt", "--model", files[name]], files[name]
+    yield ["ledger", files["short"], "--method", "gpt", "--bits", "9"], "bits"
 
     # check
     yield ["check"], "notebook"

@@ -8,6 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from lmlib.cli import main
+from lmlib.data.tokenizers import ByteTokenizer
+from lmlib.training.pretrain import Size, make_model
+from lmlib.training.saved import save
 
 pytestmark = pytest.mark.usefixtures("no_runtime_types")
 
@@ -131,5 +134,22 @@ def test_the_ledger_has_all_rows_alone_and_conditional(file, tmp_path, capsys):
     known = [row for row in rows if " other.txt " in row]
     assert len(alone) == len(known) == len(rows) / 2 == 7
     assert any(row.startswith("lmlib fast") for row in alone)
+    assert not any("pays" in row for row in rows)
     assert main(["ledger", str(file), "--method"]) == 0
     assert "lmlib fast" not in capsys.readouterr().out
+
+
+def test_the_ledger_counts_models_as_they_lie_on_the_disk(file, tmp_path, capsys):
+    tokenizer, folder = ByteTokenizer(), tmp_path / "model"
+    size = Size(d_model=32, n_layers=1, n_heads=2, length=32)
+    model = make_model("causal", tokenizer.special, tokenizer.size, size)
+    save(model, tokenizer, folder, family="gpt2")
+    command = ["ledger", str(file), "--model", str(folder), "--method", "fast", "gpt"]
+    assert main([*command, "--bits", "32", "4", "4"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    models = [row for row in rows if row.startswith("lmlib gpt") and " nothing " in row]
+    rounded, whole = sorted(int(row.split()[-3].replace(",", "")) for row in models)
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    assert whole == sum((folder / name).stat().st_size for name in names)
+    assert rounded < whole / 2
+    assert sum("pay" in row for row in rows) == 2

@@ -1,175 +1,12 @@
-/* The landing page's live model: a causal transformer in plain JavaScript.
-
-   Part 1 is lmlib in another language: read `Reader.read` beside `attention` in
-   lmlib/attention.py and `apply_rotary` in lmlib/positions.py. Part 2 counts bits,
-   part 3 is the page. `model.js` brings the weights; nothing else is loaded. */
+/* The page that compresses what you type. Part 1 counts bits, part 2 is the page. The
+   predictors are in transformer.js and mixing.js, the coder's picture in interval.js,
+   the weights in model.js; nothing else is loaded. */
 (() => {
   "use strict";
 
-  // -- 1. The model --------------------------------------------------------------
+  const { MixedReader, Reader, pause, stepper, unpack } = LIVE;
 
-  const START = 0; // the byte that stood before every document in training
-
-  const pause = () => new Promise((resolve) => setTimeout(resolve));
-
-  /* `pack` of train.py wrote vectors and row scales in bfloat16, then rows of int8.
-     A pause after each matrix lets the page scroll meanwhile. */
-  async function unpack({ shapes, data }) {
-    const text = atob(data), bytes = new Uint8Array(text.length);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
-    const names = Object.keys(shapes);
-    const vectors = names.filter((name) => shapes[name].length === 1);
-    const matrices = names.filter((name) => shapes[name].length === 2);
-    const weights = {}, scales = {};
-    let at = 0;
-    // A bfloat16 is the upper half of a float32.
-    const halves = (count) => {
-      const taken = new Uint16Array(bytes.buffer, at, count);
-      at += 2 * count;
-      return new Float32Array(Uint32Array.from(taken, (h) => h << 16).buffer);
-    };
-    for (const name of vectors) weights[name] = halves(shapes[name][0]);
-    for (const name of matrices) scales[name] = halves(shapes[name][0]);
-    for (const name of matrices) {
-      const [rows, columns] = shapes[name];
-      const taken = new Int8Array(bytes.buffer, at, rows * columns);
-      at += taken.length;
-      weights[name] = new Float32Array(taken);
-      for (let row = 0, i = 0; row < rows; row++)
-        for (const end = i + columns; i < end; i++) weights[name][i] *= scales[name][row];
-      await pause();
-    }
-    return weights;
-  }
-
-  /* y = W x. Row i of W makes feature i of y, as in torch's nn.Linear. Four sums side
-     by side, for one would have to wait for itself: that is three times as fast. */
-  function linear(matrix, x) {
-    const n = x.length; // a multiple of 4
-    const y = new Float32Array(matrix.length / n);
-    for (let i = 0, at = 0; i < y.length; i++) {
-      let a = 0, b = 0, c = 0, d = 0;
-      for (let j = 0; j < n; j += 4, at += 4) {
-        a += matrix[at] * x[j];
-        b += matrix[at + 1] * x[j + 1];
-        c += matrix[at + 2] * x[j + 2];
-        d += matrix[at + 3] * x[j + 3];
-      }
-      y[i] = a + b + c + d;
-    }
-    return y;
-  }
-
-  function layerNorm(x, gain, bias) {
-    const n = x.length;
-    let mean = 0, variance = 0;
-    for (let i = 0; i < n; i++) mean += x[i] / n;
-    for (let i = 0; i < n; i++) variance += (x[i] - mean) ** 2 / n;
-    const scale = 1 / Math.sqrt(variance + 1e-5);
-    return x.map((value, i) => (value - mean) * scale * gain[i] + bias[i]);
-  }
-
-  /* Rotary positions: turn feature pair i of every head by position · base^(−2i/d). */
-  function rotate(x, position, dHead) {
-    for (let i = 0; i < x.length; i += 2) {
-      const angle = position * 10000 ** (-(i % dHead) / dHead);
-      const cos = Math.cos(angle), sin = Math.sin(angle);
-      const first = x[i], second = x[i + 1];
-      x[i] = first * cos - second * sin;
-      x[i + 1] = first * sin + second * cos;
-    }
-    return x;
-  }
-
-  /* softmax(query · keysᵀ / √d_head) · values for one query, head by head. The future
-     needs no mask here: its keys do not exist yet. */
-  function attend(query, keys, values, from, dHead) {
-    const output = new Float32Array(query.length);
-    const weights = new Float64Array(keys.length - from);
-    for (let head = 0; head < query.length; head += dHead) {
-      let largest = -Infinity, total = 0;
-      for (let k = 0; k < weights.length; k++) {
-        const key = keys[from + k];
-        let score = 0;
-        for (let i = head; i < head + dHead; i++) score += query[i] * key[i];
-        weights[k] = score / Math.sqrt(dHead);
-        if (weights[k] > largest) largest = weights[k];
-      }
-      for (let k = 0; k < weights.length; k++) {
-        weights[k] = Math.exp(weights[k] - largest);
-        total += weights[k];
-      }
-      for (let k = 0; k < weights.length; k++) {
-        const weight = weights[k] / total, value = values[from + k];
-        for (let i = head; i < head + dHead; i++) output[i] += weight * value[i];
-      }
-    }
-    return output;
-  }
-
-  /* −log₂ softmax(logits): the price in bits of every byte that could come next. */
-  function prices(logits) {
-    let largest = -Infinity, total = 0;
-    for (const logit of logits) if (logit > largest) largest = logit;
-    for (const logit of logits) total += Math.exp(logit - largest);
-    const shift = largest + Math.log(total);
-    return logits.map((logit) => (shift - logit) / Math.LN2);
-  }
-
-  /* Reads a text byte by byte and remembers the keys and values of what it has read
-     (the "KV cache"), so that a new letter costs one step, wherever the text began. */
-  class Reader {
-    constructor(model, weights) {
-      this.weights = weights;
-      this.window = model.config.window;
-      this.dModel = model.config.d_model;
-      this.dHead = this.dModel / model.config.n_heads;
-      this.cache = Array.from({ length: model.config.n_layers }, () =>
-        ({ keys: [], values: [] }));
-      this.bytes = []; // what has been read
-      this.next = []; // next[i]: the price of every byte at place i, before it came
-      this.read(START);
-    }
-
-    read(byte) {
-      const w = this.weights;
-      const position = this.next.length;
-      const from = Math.max(0, position + 1 - this.window);
-      let x = w["embedding.weight"].slice(byte * this.dModel, (byte + 1) * this.dModel);
-      const add = (y) => { x = x.map((value, i) => value + y[i]); };
-      this.cache.forEach(({ keys, values }, layer) => {
-        const of = (name) => w[`blocks.${layer}.${name}`];
-        let h = layerNorm(x, of("norm1.weight"), of("norm1.bias"));
-        const query = rotate(linear(of("attention.query.weight"), h), position, this.dHead);
-        keys.push(rotate(linear(of("attention.key.weight"), h), position, this.dHead));
-        values.push(linear(of("attention.value.weight"), h));
-        const heads = attend(query, keys, values, from, this.dHead);
-        add(linear(of("attention.output.weight"), heads));
-        h = layerNorm(x, of("norm2.weight"), of("norm2.bias"));
-        h = linear(of("up.weight"), h).map((value) => (value > 0 ? value * value : 0));
-        add(linear(of("down.weight"), h));
-      });
-      const last = layerNorm(x, w["norm.weight"], w["norm.bias"]);
-      this.next.push(prices(linear(w["embedding.weight"], last)));
-      if (position > 0) this.bytes.push(byte);
-    }
-
-    /* Forget everything after the first place where `bytes` differs. */
-    rewind(bytes) {
-      let same = 0;
-      while (same < this.bytes.length && this.bytes[same] === bytes[same]) same++;
-      this.bytes.length = same;
-      this.next.length = same + 1;
-      for (const { keys, values } of this.cache) keys.length = values.length = same + 1;
-    }
-
-    /* The bits of each byte read so far. */
-    bits() {
-      return this.bytes.map((byte, i) => this.next[i][byte]);
-    }
-  }
-
-  // -- 2. Texts and their size ---------------------------------------------------
+  // -- 1. Texts and their size ---------------------------------------------------
 
   const encode = (text) => new TextEncoder().encode(text);
   const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -178,19 +15,24 @@
      Resolves to false when `stale()` says that nobody wants the answer any more. */
   async function readAll(reader, bytes, { stale = () => false, progress } = {}) {
     reader.rewind(bytes);
+    let told = performance.now();
     while (reader.bytes.length < bytes.length) {
       const until = performance.now() + 8;
       while (reader.bytes.length < bytes.length && performance.now() < until)
         reader.read(bytes[reader.bytes.length]);
-      if (progress) progress();
+      if (progress && performance.now() - told > 50) {
+        progress();
+        told = performance.now();
+      }
       if (reader.bytes.length < bytes.length) await pause();
       if (stale()) return false;
     }
     return true;
   }
 
-  /* Bytes after the browser's own deflate without header, or null if it has none. */
-  async function deflatedSize(bytes) {
+  /* Bytes after the browser's own gzip, less its header and check sum of 18 bytes; null
+     if it has none. */
+  async function gzippedSize(bytes) {
     try {
       const packer = new CompressionStream("deflate-raw");
       const stream = new Blob([bytes]).stream().pipeThrough(packer);
@@ -219,10 +61,19 @@
     return result;
   }
 
+  /* Chinese has no spaces between its words: the browser's dictionary finds them. */
+  const HAN = /\p{Script=Han}/u;
+  function wordsOf(text) {
+    if (!HAN.test(text) || !globalThis.Intl?.Segmenter)
+      return text.split(/\s+/).filter(Boolean);
+    const segmenter = new Intl.Segmenter("zh", { granularity: "word" });
+    return Array.from(segmenter.segment(text), ({ segment }) => segment);
+  }
+
   const ALPHABET = "abcdefghijklmnopqrstuvwxyz ";
   const VARIANTS = {
     sentence: (text) => text,
-    words: (text) => shuffled(text.split(/\s+/).filter(Boolean)).join(" "),
+    words: (text) => shuffled(wordsOf(text)).join(HAN.test(text) ? "" : " "),
     letters: (text) => shuffled(text).join(""),
     random: (text) => {
       const draw = random(2);
@@ -230,11 +81,13 @@
     },
   };
 
-  // -- 3. The page ---------------------------------------------------------------
+  // -- 2. The page ---------------------------------------------------------------
 
   const NAMES = { " ": "space", "\n": "newline", "\t": "tab", "\0": "the end" };
   const SIGNS = { " ": "␣", "\n": "↵", "\t": "⇥" };
+  const endsWord = (letter) => SIGNS[letter] || HAN.test(letter);
   const one = (value) => value.toFixed(1);
+  const rate = (value) => (value < 1000 ? value.toFixed(2) : whole(value));
   const whole = (value) => Math.round(value).toLocaleString("en");
 
   /* A number of equal choices, with no more digits than the model can vouch for. */
@@ -266,7 +119,10 @@
   function start(root, model, weights) {
     const $ = (name) => root.querySelector(`[data-live="${name}"]`);
     const reader = new Reader(model, weights); // of the text in the box
+    const mixed = new MixedReader(reader); // the mixer beside it, and both mixed
     const scorer = new Reader(model, weights); // of the four buttons
+    const coder = stepper($("coder"), nameOf);
+    const weightBits = 8 * model.record.weights_bytes;
     const box = $("text"), strip = $("letters");
     const buttons = [...root.querySelectorAll("[data-variant]")];
     const original = box.defaultValue;
@@ -276,19 +132,31 @@
     let chosen = -1;
     let edition = 0, baseEdition = 0; // to tell a stale computation from the newest
     let baseCost = null; // bits per character of `base`
+    let shown = "model"; // whose prices the bars are: "model", "mixer" or "both"
+    let sizes = null; // of the text by name, in bits
     let lost = 0; // how many characters of the last input the box had no room for
     let speech; // the timer of the sentence for screen readers
 
-    /* One span a letter, and one around each word, so that lines break between words. */
+    /* One span a letter, and one around each word, so that lines break between words.
+       The words before the first change stay, with all that is known of them. */
     function draw(text) {
-      let at = 0, word = null;
+      const all = Array.from(text);
+      let same = 0;
+      while (same < letters.length && letters[same].text === all[same]) same++;
+      if (same === all.length && same === letters.length) return;
+      while (same > 0 && !endsWord(letters[same - 1].text)) same--;
+      letters.length = same;
+      const last = same ? letters[same - 1].node.parentNode : null;
+      while (strip.lastChild !== last) strip.lastChild.remove();
+      let at = same ? letters[same - 1].to : 0, word = null;
       const page = document.createDocumentFragment();
-      letters = Array.from(text, (letter, i) => {
+      if (same && letters[same - 1].text === "\n") page.append(element("br"));
+      for (const letter of all.slice(same)) {
         const node = element("span", "live-letter", SIGNS[letter] ? "" : letter);
-        node.id = `live-letter-${i}`;
+        node.id = `live-letter-${letters.length}`;
         node.setAttribute("role", "option");
         node.setAttribute("aria-selected", "false");
-        node.dataset.index = i;
+        node.dataset.index = letters.length;
         if (SIGNS[letter]) {
           node.classList.add("live-blank");
           node.append(element("span", "live-sign", SIGNS[letter]));
@@ -296,17 +164,19 @@
         if (!word) page.append((word = element("span", "live-word")));
         word.append(node);
         if (letter === "\n") page.append(element("br"));
-        if (SIGNS[letter]) word = null;
+        if (endsWord(letter)) word = null;
         const from = at;
         at += encode(letter).length;
-        return { text: letter, from, to: at, node, bits: null };
-      });
-      strip.replaceChildren(page);
+        letters.push({ text: letter, from, to: at, node, bits: null });
+      }
+      strip.append(page);
     }
 
-    /* Give each letter that the model has read its height, tint and name. */
+    const costs = () => ({ model: reader.bits(), mixer: mixed.mixer, both: mixed.both });
+
+    /* Give each letter that has been read its height, tint and name. */
     function paint() {
-      const cost = reader.bits();
+      const cost = costs()[shown];
       for (const letter of letters) {
         if (letter.bits !== null || letter.to > cost.length) continue;
         letter.bits = sum(cost.slice(letter.from, letter.to));
@@ -316,12 +186,15 @@
       }
     }
 
+    function leave(index) {
+      if (!letters[index]) return;
+      letters[index].node.classList.remove("live-chosen");
+      letters[index].node.setAttribute("aria-selected", "false");
+    }
+
     /* Show what the model expected where letter `index` came. */
     function choose(index) {
-      if (letters[chosen]) {
-        letters[chosen].node.classList.remove("live-chosen");
-        letters[chosen].node.setAttribute("aria-selected", "false");
-      }
+      leave(chosen);
       chosen = index;
       const letter = letters[index];
       strip.removeAttribute("aria-activedescendant");
@@ -339,9 +212,14 @@
       $("before").textContent = (index > 12 ? "…" : "")
         + before.map(({ text }) => (text === "\n" ? "↵" : text)).join("");
       $("came").textContent = NAMES[letter.text] || letter.text;
-      $("price").textContent = letter.to - letter.from === 1
-        ? `−log₂ ${percent(letter.bits)} = ${letter.bits.toFixed(2)} bits`
-        : `${letter.bits.toFixed(2)} bits for its ${letter.to - letter.from} bytes`;
+      const cost = costs(), of = (bits) => bits.slice(letter.from, letter.to);
+      const own = of(cost.model);
+      $("price").textContent = own.length === 1
+        ? `−log₂ ${percent(own[0])} = ${own[0].toFixed(2)} bits`
+        : `${own.map((bits) => bits.toFixed(2)).join(" + ")} = ${sum(own).toFixed(2)} bits `
+          + `for its ${own.length} bytes`;
+      $("mixer-price").textContent = sum(of(cost.mixer)).toFixed(2);
+      $("both-price").textContent = sum(of(cost.both)).toFixed(2);
       $("rank").textContent = order.indexOf(came) === 0
         ? "first guess" : `guess no.\u00a0${order.indexOf(came) + 1}`;
       $("guesses").replaceChildren(...shown.map((byte) => {
@@ -365,16 +243,53 @@
     }
 
     /* The rows of the table; a size is null where the browser cannot tell it. */
-    function showSizes(sizes, count) {
-      const longest = Math.max(...Object.values(sizes));
-      for (const [name, bits] of Object.entries(sizes)) {
+    function showSizes() {
+      const count = letters.length, bytes = sizes.raw / 8, counted = $("counted").checked;
+      const total = { ...sizes };
+      if (counted) for (const name of ["model", "both"]) total[name] += weightBits;
+      const longest = Math.max(...Object.values(total));
+      for (const [name, bits] of Object.entries(total)) {
         const row = $(name), known = bits !== null;
-        row.querySelector(".live-total").textContent = known ? whole(bits) : "";
-        row.querySelector(".live-rate").textContent = !known
-          ? "not in this browser" : count ? (bits / count).toFixed(2) : "–";
+        const cell = row.querySelector(".live-total");
+        cell.textContent = known ? whole(bits) : "not in this browser";
+        cell.colSpan = known ? 1 : 3;
+        for (const [unit, among] of [[".live-rate", count], [".live-byte", bytes]]) {
+          row.querySelector(unit).hidden = !known;
+          row.querySelector(unit).textContent = among ? rate(bits / among) : "–";
+        }
         row.querySelector(".live-bar")
           .style.setProperty("--part", (bits / longest || 0).toFixed(4));
       }
+      $("verdict").textContent = counted ? account(count) : comparison();
+    }
+
+    /* What mixing was good for. */
+    function comparison() {
+      if (!sizes.raw) return "";
+      const { mixer, model: own, both } = sizes;
+      const better = mixer < own ? "context mixer" : "transformer";
+      const times = both / Math.min(mixer, own);
+      if (times < 0.995)
+        return `Mixed, the two need ${percent(-Math.log2(1 - times))} fewer bits than the `
+          + `better one, the ${better}.`;
+      return `Mixed, they need ${times < 1.005 ? "as many bits as"
+        : `${percent(-Math.log2(Math.min(1, times - 1)))} more bits than`} the better one, `
+        + `the ${better}: which of them to trust must be learned from the text.`;
+    }
+
+    /* From which length on the weights would have paid for themselves. */
+    function account(count) {
+      if (!count) return "";
+      const names = { raw: "plain bytes", gzip: "gzip", mixer: "the context mixer" };
+      const rivals = Object.keys(names).filter((name) => sizes[name] !== null);
+      const rival = rivals.reduce((a, b) => (sizes[b] < sizes[a] ? b : a));
+      const saved = (sizes[rival] - Math.min(sizes.model, sizes.both)) / count;
+      if (saved <= 0)
+        return `At these rates the weights never pay for themselves: ${names[rival]} `
+          + `${rival === "raw" ? "are" : "is"} shorter without them.`;
+      return "At these rates the weights have paid for themselves against "
+        + `${names[rival]} from ${choices(weightBits / saved)} characters on; and in so `
+        + "long a text, those who learn from it would have become better, too.";
     }
 
     /* One sentence on a text of `count` characters at `cost` bits each. */
@@ -409,9 +324,10 @@
     }
 
     function showCount() {
-      const full = box.value.length >= box.maxLength;
+      const full = box.value.length >= box.maxLength, bytes = encode(box.value).length;
       $("count").textContent = `${box.value.length} of ${box.maxLength} characters`
-        + (full ? ", the box is full" : "") + (lost ? `: ${whole(lost)} were cut` : "");
+        + (full ? ", the box is full" : "") + (lost ? `: ${whole(lost)} were cut` : "")
+        + (bytes === box.value.length ? "" : `, ${whole(bytes)} bytes`);
     }
 
     /* The text in the box has changed. */
@@ -421,27 +337,38 @@
       for (const button of buttons)
         button.setAttribute("aria-pressed", String(button.dataset.variant === variant));
       root.dataset.state = "reading";
-      draw(text);
+      leave(chosen);
       chosen = -1;
+      draw(text);
       reader.rewind(bytes);
       paint();
       const stale = () => current !== edition;
       await pause(); // the letter just typed is shown before the model reads
       if (stale()) return;
       if (!(await readAll(reader, bytes, { stale, progress: paint }))) return;
+      if (!(await readAll(mixed, bytes, { stale }))) return;
+      paint();
       choose(focusOn === undefined ? mostSurprising() : Math.min(focusOn, letters.length - 1));
-      const bits = sum(reader.bits()), count = letters.length;
-      const sentence = meaning(bits / count, count) + ignorance(bits);
-      $("meaning").textContent = sentence;
-      const packed = await deflatedSize(bytes);
+      const packed = await gzippedSize(bytes);
       if (stale()) return;
-      const deflate = packed === null ? null : 8 * packed;
-      showSizes({ raw: 8 * bytes.length, deflate, model: bits }, count);
-      root.dataset.bits = bits;
+      const total = Object.entries(costs()).map(([name, bits]) => [name, sum(bits)]);
+      sizes = Object.fromEntries(total);
+      Object.assign(root.dataset, {
+        bits: sizes.model, mixer: sizes.mixer, both: sizes.both,
+      });
+      sizes.raw = 8 * bytes.length;
+      sizes.gzip = packed === null ? null : 8 * packed;
+      const count = letters.length;
+      const sentence = meaning(sizes.model / count, count) + ignorance(sizes.model);
+      $("meaning").textContent = sentence;
+      showSizes();
+      coder.update(reader);
       root.dataset.state = "ready";
       // Read aloud once the typing rests, not at every letter.
       clearTimeout(speech);
-      speech = setTimeout(() => { $("status").textContent = sentence; }, 1000);
+      speech = setTimeout(() => {
+        $("status").textContent = `${sentence} ${$("verdict").textContent}`;
+      }, 1000);
     }
 
     /* `base` has changed: price the four buttons, after the text itself. */
@@ -493,13 +420,23 @@
         lost = 0;
         update();
       });
-    $("reset").addEventListener("click", () => {
+    function put(text) {
       variant = "sentence";
-      box.value = base = original;
+      box.value = base = text;
       lost = 0;
       baseCost = null;
       update();
       updateButtons();
+    }
+    $("reset").addEventListener("click", () => put(original));
+    $("chinese").addEventListener("click", (event) =>
+      put(event.currentTarget.dataset.sample));
+
+    $("counted").addEventListener("change", () => { if (sizes) showSizes(); });
+    $("shown").addEventListener("change", (event) => {
+      shown = event.target.value;
+      for (const letter of letters) letter.bits = null;
+      paint();
     });
 
     const pick = (event) => {
@@ -534,8 +471,9 @@
 
   /* For the console, and for the tests: the bits of each byte of a text. */
   globalThis.liveBits = async (text) => {
-    const reader = new Reader(model, await ready);
+    const reader = new Reader(model, await ready), mixed = new MixedReader(reader);
     for (const byte of encode(text)) reader.read(byte);
-    return reader.bits();
+    for (const byte of encode(text)) mixed.read(byte);
+    return { model: reader.bits(), mixer: mixed.mixer, both: mixed.both };
   };
 })();
