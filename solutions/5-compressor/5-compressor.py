@@ -3,7 +3,7 @@
 #
 # From probabilities to a file, and back. You will find the shortest bits of an
 # interval; make whole numbers of probabilities; write the decoder, and mend an
-# encoder that was right for every text until one came; mix predictions; and keep the
+# encoder that is right as long as files are short; mix predictions; and keep the
 # books: what is scored, what is paid, and from where on it pays.
 #
 # **How it works.** Write your code where it says `YOUR CODE HERE` and run the cell.
@@ -150,12 +150,12 @@ check("5/decode", decode, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown] exercise="encode"
-# The encoder to your decoder. It has written the files of a whole library, all of which
-# came back. Then somebody compressed a table in which, of three equally probable
-# symbols, the middle one came again and again.
+# An encoder for the decoder of the exercise before. Files of a few symbols come back,
+# long ones do not; and of three equally probable symbols the middle one, again and
+# again, leaves no room for itself.
 #
 # Find the bug, and write the encoder as it should be. What counts is that the decoder
-# of the exercise before reads the symbols back from your bits; how you end the file is
+# reads the symbols back from your bits; how you end the file is
 # your choice.
 
 

@@ -1617,7 +1617,7 @@ def _one_and_none(generator: Generator) -> list[Case]:
 
 ENCODE = Exercise(
     name="5/encode",
-    title="Find the bug: an encoder for ordinary text",
+    title="Find the bug: an encoder for short files",
     difficulty=4,
     minutes=25,
     reference=reference_encode,
@@ -1629,9 +1629,10 @@ ENCODE = Exercise(
     misconceptions=(
         Misconception(
             as_given,
-            "That is the bug: where the ends straddle the middle they share no bit, "
-            "and the interval shrinks until no symbol has room in it. Take a quarter "
-            "off both, double them, and remember that a bit is pending.",
+            "That is the bug: where the ends straddle the middle they share no bit. "
+            "The decoder takes a quarter off both and doubles them; without it the "
+            "interval is cut elsewhere, and shrinks until no symbol has room in it. Do "
+            "the same, and remember that a bit is pending.",
         ),
         Misconception(
             pending_ones_first,

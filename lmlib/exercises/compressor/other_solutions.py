@@ -18,7 +18,7 @@ def loop_style() -> SimpleNamespace:
     def shortest_code(low: Fraction, width: Fraction) -> str:
         if not (0 <= low < low + width <= 1):
             raise ValueError(f"no interval: {low}, {width}")
-        if (low, width) == (0, 1):
+        if low == 0 and width == 1:
             return ""
         waiting = [("0", Fraction(0)), ("1", Fraction(1, 2))]
         while True:  # breadth first, and only what can still be inside
@@ -57,7 +57,7 @@ def loop_style() -> SimpleNamespace:
         text = "".join(map(str, bits))
         point = int((text + "0" * 32)[:32], 2)
         low, high = 0, 0xFFFFFFFF
-        found = []
+        found: list[int] = []
         while len(found) < n:
             span = high - low + 1
             s = 0
