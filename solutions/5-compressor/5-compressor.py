@@ -38,15 +38,15 @@ except ImportError:
 # \frac23)$ the answer is "011".
 #
 # Stay with fractions: `Fraction(1, 3)` is exactly a third, and so are sums, products
-# and comparisons. Raise ValueError if the width is not above 0, or if the interval does
-# not lie in $[0, 1]$.
+# and comparisons. The width is above 0. Raise ValueError if the interval does not
+# lie in $[0, 1]$.
 
 
 # %% solution="shortest_code"
 def shortest_code(low: Fraction, width: Fraction) -> str:
     ### BEGIN SOLUTION
-    if width <= 0 or low < 0 or low + width > 1:
-        raise ValueError("the interval must lie in [0, 1] and have a width")
+    if low < 0 or low + width > 1:
+        raise ValueError("the interval must lie in [0, 1]")
     n = 0
     while True:
         first = math.ceil(low * 2**n)
@@ -241,14 +241,14 @@ check("5/mix", mix, hidden=True)
 # `(begin, first_scored, end)`, one for each window: it reads the tokens begin … end − 1
 # of the text and scores those from `first_scored` on, all three counted in the text.
 #
-# Raise ValueError if `n` < 1, or if `stride` is not in 1 … `length`.
+# `stride` is at least 1. Raise ValueError if `n` < 1, or if `stride` > `length`.
 
 
 # %% solution="windows"
 def windows(n: int, length: int, stride: int) -> list[tuple[int, int, int]]:
     ### BEGIN SOLUTION
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]

@@ -340,8 +340,8 @@ MIX = Exercise(
 
 
 def reference_windows(n: int, length: int, stride: int) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -352,8 +352,8 @@ def reference_windows(n: int, length: int, stride: int) -> list[tuple[int, int, 
 def whole_windows_scored(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin = found[-1][0] + stride
@@ -364,8 +364,8 @@ def whole_windows_scored(
 def scored_from_begin_plus_stride(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin = found[-1][0] + stride
@@ -374,8 +374,8 @@ def scored_from_begin_plus_stride(
 
 
 def last_one_dropped(n: int, length: int, stride: int) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -386,8 +386,8 @@ def last_one_dropped(n: int, length: int, stride: int) -> list[tuple[int, int, i
 def goes_on_after_the_end(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = []
     for begin in range(0, n, stride):
         end = min(begin + length, n)
@@ -399,8 +399,8 @@ def goes_on_after_the_end(
 def first_window_as_the_others(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, min(length - stride, n), min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -411,8 +411,8 @@ def first_window_as_the_others(
 def counted_within_the_window(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -421,8 +421,8 @@ def counted_within_the_window(
 
 
 def end_beyond_the_text(n: int, length: int, stride: int) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, length)]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -431,8 +431,8 @@ def end_beyond_the_text(n: int, length: int, stride: int) -> list[tuple[int, int
 
 
 def last_one_moved_back(n: int, length: int, stride: int) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = min(found[-1][0] + stride, n - length), found[-1][2]
@@ -441,8 +441,8 @@ def last_one_moved_back(n: int, length: int, stride: int) -> list[tuple[int, int
 
 
 def last_token_inside(n: int, length: int, stride: int) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -453,8 +453,8 @@ def last_token_inside(n: int, length: int, stride: int) -> list[tuple[int, int, 
 def begins_a_length_later(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin = found[-1][0] + length
@@ -476,8 +476,8 @@ def no_error_for_the_stride(
 
 
 def lengths_for_ends(n: int, length: int, stride: int) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -488,8 +488,8 @@ def lengths_for_ends(n: int, length: int, stride: int) -> list[tuple[int, int, i
 def strides_are_the_overlap(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + max(length - stride, 1), found[-1][2]
@@ -500,8 +500,8 @@ def strides_are_the_overlap(
 def one_before_is_scored_too(
     n: int, length: int, stride: int
 ) -> list[tuple[int, int, int]]:
-    if n < 1 or not 1 <= stride <= length:
-        raise ValueError("n must be at least 1, and stride in 1 … length")
+    if n < 1 or stride > length:
+        raise ValueError("n must be at least 1, and stride at most length")
     found = [(0, 0, min(length, n))]
     while found[-1][2] < n:
         begin, end = found[-1][0] + stride, found[-1][2]
@@ -562,10 +562,10 @@ def _short_text(generator: Generator) -> list[Case]:
 
 
 def _no_stride(generator: Generator) -> list[Case]:
+    """No stride of 0: a loop that forgets about it would not end."""
     length = _random(generator, 4, 200)
     n = _random(generator, length + 9, 500)
     return [
-        _window_case(n, length, 0),
         _window_case(n, length, length + 1),
         _window_case(0, length, length),
     ]
@@ -581,7 +581,7 @@ WINDOWS = Exercise(
         Part("side by side", 1, _side_by_side, _table),
         Part("overlapping", 2, _overlapping, _table),
         Part("a text shorter than a window", 1, _short_text, _table),
-        Part("no such stride, no text: ValueError", 1, _no_stride, error_type),
+        Part("too long a stride, no text: ValueError", 1, _no_stride, error_type),
     ),
     misconceptions=(
         Misconception(
@@ -632,8 +632,8 @@ WINDOWS = Exercise(
         ),
         Misconception(
             no_error_for_the_stride,
-            "A stride of 0 never ends, one above the length leaves tokens out, and a "
-            "text of nothing has no window: raise ValueError.",
+            "A stride above the length leaves tokens out, and a text of nothing has no "
+            "window: raise ValueError.",
         ),
     ),
     slips=(
