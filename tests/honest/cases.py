@@ -545,24 +545,12 @@ CASES = [
     ),
     # -- 5 ----------------------------------------------------------------------------
     Case(
-        "bits as a str of numpy's",
+        "a str and an array of numpy's, a fraction for a float",
         "5",
         {
-            "shortest_code": "import numpy as np\nRIGHT\nshortest_code = (lambda f: lambda low, width: np.str_(f(low, width)))(shortest_code)"
-        },
-    ),
-    Case(
-        "symbols as an array of numpy's",
-        "5",
-        {
-            "decode": "import numpy as np\nRIGHT\ndecode = (lambda f: lambda *args: np.array(f(*args), dtype=int))(decode)"
-        },
-    ),
-    Case(
-        "a point that is a fraction",
-        "5",
-        {
-            "pays_from": "def pays_from(model_bits, own, rival):\n    return math.inf if own >= rival else Fraction(model_bits) / Fraction(rival - own)"
+            "shortest_code": "import numpy as np\nRIGHT\nshortest_code = (lambda f: lambda low, width: np.str_(f(low, width)))(shortest_code)",
+            "decode": "RIGHT\ndecode = (lambda f: lambda *args: np.array(f(*args), dtype=int))(decode)",
+            "pays_from": "def pays_from(model_bits, own, rival):\n    return math.inf if own >= rival else Fraction(model_bits) / Fraction(rival - own)",
         },
     ),
     # -- What cannot be had here, and is told ---------------------------------------------

@@ -527,6 +527,14 @@ def in_single_precision(p: Tensor, total: int) -> Tensor:
     return found
 
 
+def nan_goes_through(p: Tensor, total: int) -> Tensor:
+    if total < len(p) or (p < 0).any() or abs(p.sum().item() - 1) > 1e-6:
+        raise ValueError("p must be probabilities, with a unit of total for each")
+    found = 1 + (p * (total - len(p))).floor().long()
+    found[found.argmax()] += total - found.sum()
+    return found
+
+
 def error_for_zeros(p: Tensor, total: int) -> Tensor:
     if total < len(p) or not (p > 0).all() or abs(p.sum().item() - 1) > 1e-6:
         raise ValueError("p must be probabilities, with a unit of total for each")
@@ -708,6 +716,11 @@ FREQUENCIES = Exercise(
             in_single_precision,
             "Something on the way is in float32, which has 24 bits: with a large "
             "total, ⌊ ⌋ falls elsewhere. Stay in float64.",
+        ),
+        Misconception(
+            nan_goes_through,
+            "NaN goes through: every comparison with it is False. Test for what must "
+            "be so, `not (p >= 0).all()`.",
         ),
         Misconception(
             error_for_zeros,
@@ -1086,6 +1099,37 @@ def straddle_tested_with_or(
     return symbols
 
 
+def target_rounded_down_and_searched(
+    bits: list[int], n: int, cumulative: list[int]
+) -> list[int]:
+    total = cumulative[-1]
+    half, quarter = 1 << 31, 1 << 30
+    coming, point = iter(bits), 0
+    for _ in range(32):
+        point = 2 * point + next(coming, 0)
+    low, high, symbols = 0, 2 * half - 1, []
+    for _ in range(n):
+        span = high - low + 1
+        target, s = (point - low) * total // span, 0
+        while cumulative[s + 1] <= target:
+            s += 1
+        symbols.append(s)
+        high = low + span * cumulative[s + 1] // total - 1
+        low += span * cumulative[s] // total
+        while True:
+            if high < half:
+                off = 0
+            elif low >= half:
+                off = half
+            elif low >= quarter and high < half + quarter:
+                off = quarter
+            else:
+                break
+            low, high = 2 * (low - off), 2 * (high - off) + 1
+            point = 2 * (point - off) + next(coming, 0)
+    return symbols
+
+
 def _symbols_read(function: Function, args: tuple[Any, ...]) -> Any:
     """For `Part.observe`: the list of symbols as a tensor."""
     value = function(*args)
@@ -1223,6 +1267,11 @@ DECODE = Exercise(
         ),
     ),
     slips=(
+        Misconception(
+            target_rounded_down_and_searched,
+            "The target is rounded down, and then may lie in the symbol below, where "
+            "no interval is left: ((point − low + 1)·total − 1) // span.",
+        ),
         Misconception(
             straddle_tested_with_or,
             "A quarter goes only where *both* ends are in the middle half: `and`.",
