@@ -19,10 +19,12 @@ def wrong(reference: Function, **answers: object) -> Function:
 
 
 def answer(key: str) -> Callable[[Function, tuple[Any, ...]], Any]:
-    """For `Part.observe`: one answer, numbers to two decimals."""
+    """For `Part.observe`: one answer: numbers to two decimals, small letters."""
 
     def observe(function: Function, args: tuple[Any, ...]) -> Any:
         given = plain_number(function().get(key))
+        if isinstance(given, str):
+            return given.strip().lower()
         number = isinstance(given, (int, float)) and not isinstance(given, bool)
         return round(float(given), 2) if number else given
 

@@ -302,10 +302,11 @@ def test_unknown_exercise_names_the_nearest():
 
 @mutants
 def test_mutant_is_complete_in_itself(exercise, misconception):
-    """Its source runs in the notebook, which imports math, torch and Tensor alone."""
+    """Its source runs in the notebook, which imports these alone."""
     if not exercise.reveal:
         return  # answers, not source
     names = {"math": math, "torch": torch, "Tensor": torch.Tensor}
+    names["Fraction"] = Fraction
     exec(inspect.getsource(misconception.implementation), names)
     copy = names[misconception.name]
     assert named(examine(exercise, copy)) == {misconception.name}

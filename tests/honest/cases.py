@@ -543,6 +543,16 @@ CASES = [
             "predicted_loss": "import numpy as np\ndef predicted_loss(loss, loss_a, a, b):\n    return np.float64(loss) + (loss_a - loss) * np.square((2 ** (a - 1) - 1) / (2 ** (b - 1) - 1))"
         },
     ),
+    # -- 5 ----------------------------------------------------------------------------
+    Case(
+        "a str and an array of numpy's, a fraction for a float",
+        "5",
+        {
+            "shortest_code": "import numpy as np\nRIGHT\nshortest_code = (lambda f: lambda low, width: np.str_(f(low, width)))(shortest_code)",
+            "decode": "RIGHT\ndecode = (lambda f: lambda *args: np.array(f(*args), dtype=int))(decode)",
+            "pays_from": "def pays_from(model_bits, own, rival):\n    return math.inf if own >= rival else Fraction(model_bits) / Fraction(rival - own)",
+        },
+    ),
     # -- What cannot be had here, and is told ---------------------------------------------
     summed(
         "Out by its number",

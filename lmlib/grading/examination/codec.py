@@ -1,8 +1,8 @@
 """Values as bytes, between the examiner and the code that it examines. No pickle.
 
-What crosses: None, bool, int, float, str, bytes, list, tuple, dict, slice, Ellipsis,
-numpy arrays and scalars, torch tensors, dtypes and sizes. Everything else stays where
-it is and crosses as a `Handle`, a number by which its owner finds it again.
+What crosses: None, bool, int, float, Fraction, str, bytes, list, tuple, dict, slice,
+Ellipsis, numpy arrays and scalars, torch tensors, dtypes and sizes. Everything else
+stays where it is and crosses as a `Handle`, a number by which its owner finds it again.
 
 A message is a JSON text and the raw bytes of its arrays and long texts. Decoding never
 calls anything that a message names: types come from a fixed table, and a shape that
@@ -18,6 +18,7 @@ import json
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 from typing import Any
 
@@ -30,6 +31,7 @@ MAX_DEPTH = 40
 MAX_NODES = 200_000
 MAX_MARKS = 3 * MAX_NODES  # commas and brackets of the JSON
 MAX_INT_BITS = 14_000  # more, and Python refuses to print it
+MAX_FRACTION_BITS = 1_000  # each is brought to its lowest terms on arrival
 MAX_KEYS = 1_000  # tuples and the like: many of one hash can be made of them
 SHORT = 64  # characters of a text within the JSON; a longer one lies beside it
 
@@ -142,6 +144,8 @@ class Encoder:
             if value.bit_length() > MAX_INT_BITS:
                 raise CodecError(f"an integer of more than {MAX_INT_BITS} bits")
             return value if abs(value) < 1 << 63 else {"int": hex(value)}
+        if kind is Fraction:
+            return {"fraction": self._tree(_terms(value), depth + 1)}
         if kind is str:
             if len(value) <= SHORT:
                 return value
@@ -229,6 +233,14 @@ def _crossing(tensor: torch.Tensor) -> torch.Tensor:
     if kind:
         raise CodecError(f"a tensor that is {kind} cannot be handed to a test")
     return tensor
+
+
+def _terms(value: Fraction | tuple[int, int]) -> tuple[int, int]:
+    """Numerator and denominator; CodecError if they are long."""
+    terms = value.as_integer_ratio() if isinstance(value, Fraction) else value
+    if max(term.bit_length() for term in terms) > MAX_FRACTION_BITS:
+        raise CodecError(f"a fraction of more than {MAX_FRACTION_BITS} bits")
+    return terms
 
 
 def _check_size(tree: bytes) -> None:
@@ -321,6 +333,13 @@ class Decoder:
             if len(tree["int"]) > MAX_INT_BITS // 4 + 3:
                 raise CodecError(f"an integer of more than {MAX_INT_BITS} bits")
             return int(tree["int"], 16)
+        if "fraction" in tree:
+            terms = self._value(tree["fraction"], depth + 1)
+            if type(terms) is not tuple or [*map(type, terms)] != [int, int]:
+                raise CodecError("a fraction that is not of two integers")
+            if terms[1] < 1:
+                raise CodecError("a fraction with no denominator")
+            return Fraction(*_terms(terms))
         if "bytes" in tree:
             return bytes(self._taken(tree["bytes"]))
         if "text" in tree:

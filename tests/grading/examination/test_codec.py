@@ -1,9 +1,11 @@
 """Values survive the crossing, and no bytes whatever do harm on arrival."""
 
 import contextlib
+import json
 import math
 import random
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -23,6 +25,8 @@ VALUES = [
     0,
     -(2**200),
     1.5,
+    Fraction(1, 3),
+    Fraction(-7, 2**90),
     math.inf,
     -0.0,
     "text with \x00 and 漢字",
@@ -58,6 +62,24 @@ def test_plain_values_cross_unchanged(value):
     assert there_and_back(value) == value
     assert type(there_and_back(value)) is type(value)
     assert str(there_and_back(value)) == str(value)  # tells −0.0 from 0
+
+
+@pytest.mark.parametrize(
+    "terms", [(1, 0), (1, -2), (1, 2, 3), (1.5, 2), (True, 2), [1, 2], 3, (1, 2**1001)]
+)
+def test_no_fraction_arrives_but_of_two_short_integers(terms):
+    tree = json.dumps({"fraction": json.loads(tree_of(terms))}).encode()
+    with pytest.raises(CodecError):
+        Decoder().decode(struct.pack("<II", len(tree), 0) + tree)
+
+
+def tree_of(value):
+    return Encoder().encode(value)[8:]
+
+
+def test_a_long_fraction_does_not_cross():
+    with pytest.raises(CodecError, match="1000 bits"):
+        Encoder().encode(Fraction(1, 3**1000))
 
 
 def test_nan_crosses():
