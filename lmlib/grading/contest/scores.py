@@ -10,9 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from lmlib.data.cache import replacing
 from lmlib.grading.contest.entries import Outcome, Run
 from lmlib.tables import Table
 
@@ -39,7 +37,7 @@ def mark(torture: Outcome, texts: Outcome) -> float:
     if texts.total is not None:
         n = texts.size
         found += ROUND_TRIP + points(float(texts.total), START * n, STAFF * n)
-    return round(min(found, FULL), 2)
+    return round(min(found, float(FULL)), 2)
 
 
 def stepped(total: int) -> int:
@@ -118,15 +116,14 @@ def _line(run: Run, worth: str) -> str:
     return f"{line}\n      {run.problem}" if run.problem else line
 
 
-def save(outcome: Outcome, path: Path) -> None:
-    """Keep an outcome as JSON, in one step."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(asdict(outcome), indent=1), encoding="utf-8")
+def as_text(outcome: Outcome) -> str:
+    """An outcome as JSON."""
+    return json.dumps(asdict(outcome))
 
 
-def load(path: Path) -> Outcome:
-    """What `save` has kept."""
-    kept = json.loads(path.read_text(encoding="utf-8"))
+def from_text(text: str) -> Outcome:
+    """What `as_text` has written."""
+    kept = json.loads(text)
     runs = tuple(
         Run(**{**run, "seconds": tuple(run["seconds"])}) for run in kept["runs"]
     )

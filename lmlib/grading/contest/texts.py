@@ -25,16 +25,17 @@ EXCHANGED = 12  # words of a hidden text
 OWN = "LMLIB_CONTEST_TEXTS"
 
 
-def practice(size: int = SIZE) -> list[Text]:
+def practice(size: int | None = None) -> list[Text]:
     """One text of each kind, the same for everybody with the same data.
 
     Parameters:
-        size: bytes of each.
+        size: bytes of each; `SIZE` unless it is given.
     """
+    size = size or SIZE
     return [Text(kind, _cut(_source(kind, "practice"), size, 0.0)) for kind in KINDS]
 
 
-def hidden(secret: str, size: int = SIZE) -> list[Text]:
+def hidden(secret: str, size: int | None = None) -> list[Text]:
     """One text of each kind that nobody has seen.
 
     What lies in the folder LMLIB_CONTEST_TEXTS is taken as it is, one file a text. Else
@@ -44,6 +45,7 @@ def hidden(secret: str, size: int = SIZE) -> list[Text]:
     Raises:
         ValueError: that folder has no files.
     """
+    size = size or SIZE
     if folder := os.environ.get(OWN):
         files = sorted(path for path in Path(folder).glob("*") if path.is_file())
         if not files:
@@ -63,12 +65,13 @@ def hidden(secret: str, size: int = SIZE) -> list[Text]:
     return texts
 
 
-def torture(archive: bytes = b"\0", size: int = SIZE) -> list[Text]:
+def torture(archive: bytes = b"\0", size: int | None = None) -> list[Text]:
     """What a compressor must bear, if not make small.
 
     Parameters:
         archive: one that the entry itself has made.
     """
+    size = size or SIZE
     chance = random.Random(0)
     lines = b"".join(b"line %d\r\n" % i for i in range(size // 64))
     return [

@@ -57,6 +57,7 @@ class Record:
         due: when, in ISO 8601, from the gradebook.
         late: seconds after that, from the gradebook.
         penalty: the points that are taken off for it, from the gradebook.
+        contest: of an entry in a contest, its outcome: `contest.scores.from_text`.
     """
 
     student: str
@@ -78,6 +79,7 @@ class Record:
     due: str = ""
     late: float = 0.0
     penalty: float = 0.0
+    contest: str = ""
 
     @property
     def has_mark(self) -> bool:
@@ -118,7 +120,7 @@ class Record:
         names = {f.name for f in fields(cls)}
         # Older records lack these.
         later = {"platform", "comments", "name", "email"}
-        later |= {"handed_in", "marked_late", "due", "late", "penalty"}
+        later |= {"handed_in", "marked_late", "due", "late", "penalty", "contest"}
         if not isinstance(data, dict) or not names - later <= set(data) <= names:
             raise ValueError("this is not the record of a submission")
         data["cells"] = tuple(
