@@ -251,7 +251,7 @@ def _examine(
         checks.prepare(exercise)
     gc.collect()
     gc.freeze()  # or a collection in an examiner would copy all that it looks at
-    patience = examiner.patience(source)
+    patience = examiner.prepare_contest(source)
     waiting = pending[::-1]
     running: dict[int, tuple[Submission, str, float]] = {}
     ended: list[tuple[Submission, str]] = []

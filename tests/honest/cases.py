@@ -543,6 +543,14 @@ CASES = [
             "predicted_loss": "import numpy as np\ndef predicted_loss(loss, loss_a, a, b):\n    return np.float64(loss) + (loss_a - loss) * np.square((2 ** (a - 1) - 1) / (2 ** (b - 1) - 1))"
         },
     ),
+    # -- The capstone -----------------------------------------------------------------
+    Case(
+        "a list in place of a pair",
+        "c",
+        {
+            "read_varint": "%%time\nRIGHT\n\nonce = read_varint\ndef read_varint(data, at): return list(once(data, at))"
+        },
+    ),
     # -- What cannot be had here, and is told ---------------------------------------------
     summed(
         "Out by its number",

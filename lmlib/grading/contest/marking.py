@@ -9,6 +9,8 @@ import linecache
 import os
 import sys
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 from lmlib.grading.contest import scores, texts
 from lmlib.grading.contest.entries import (
@@ -19,6 +21,7 @@ from lmlib.grading.contest.entries import (
     pace,
     run_entry,
 )
+from lmlib.grading.contest.room import room
 from lmlib.grading.results import similarity
 from lmlib.grading.sandbox import confinement, doctor
 
@@ -37,32 +40,40 @@ def examined(
         hidden: on the torture and the hidden set; else on the practice set, where what
             is missing is the torture's points.
     """
-    sandbox = doctor.probe()
-    slower = pace()
-    if not hidden:
-        found = run_entry(source, texts.practice(), limits, sandbox, pace=slower)
-        tortured = _torture(source, limits, sandbox, slower)
-        return scores.mark(tortured, found), scores.report(tortured, found), found
-    secret = os.environ.get("LMLIB_COURSE_SECRET", "")
-    tortured = _torture(source, limits, sandbox, slower)
-    found = run_entry(source, texts.hidden(secret), limits, sandbox, pace=slower)
+    sandbox, slower = _machine()
+    own = archive_of(source, b"An archive of yours. " * 20, limits, sandbox)
+    tortured = run_entry(source, texts.torture(own), limits, sandbox, pace=slower)
+    found = run_entry(source, _texts(hidden), limits, sandbox, pace=slower)
     return scores.mark(tortured, found), scores.report(tortured, found), found
 
 
-def _torture(
-    source: str, limits: Limits, sandbox: confinement.Sandbox, slower: float
-) -> Outcome:
-    own = archive_of(source, b"An archive of yours. " * 20, limits, sandbox)
-    return run_entry(source, texts.torture(own), limits, sandbox, pace=slower)
+def prepare(hidden: bool) -> None:
+    """What all entries share, once: processes that are forked from here have it."""
+    room()
+    _machine()
+    _texts(hidden)
+
+
+@cache
+def _machine() -> tuple[confinement.Sandbox, float]:
+    return doctor.probe(), pace()
+
+
+def _texts(hidden: bool) -> tuple[Text, ...]:
+    named = os.environ.get(texts.OWN, "")
+    return _texts_of(hidden, os.environ.get("LMLIB_COURSE_SECRET", ""), named)
+
+
+@cache
+def _texts_of(hidden: bool, secret: str, named: str) -> tuple[Text, ...]:
+    return tuple(texts.hidden(secret) if hidden else texts.practice())
 
 
 def copied(source: str) -> bool:
     """Whether half of an entry stands in lmlib's own mixer: for a person to look at."""
-    from lmlib.compression import mixing
-
+    mixing = Path(__file__).parents[2] / "compression" / "mixing.py"
     own = similarity.fingerprints(source)
-    with open(mixing.__file__, encoding="utf-8") as file:  # noqa: PTH123
-        ours = similarity.fingerprints(file.read())
+    ours = similarity.fingerprints(mixing.read_text(encoding="utf-8"))
     return len(own & ours) >= similarity.ENOUGH and len(own & ours) > len(own) / 2
 
 

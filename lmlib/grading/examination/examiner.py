@@ -60,6 +60,7 @@ MAX_OUTPUT = 20_000  # characters that a student gets to read of one test
 MAX_ERRORS = 4_000  # of them, about the cells before it
 MAX_SOURCE = 300_000  # characters of a student's cells that are kept and looked through
 MEMORY = 2 << 30  # bytes, beyond what it has, that a grading process may take
+HIDDEN = "BEGIN HIDDEN TESTS"  # nbgrader's mark; a student's notebook has none
 SAYS = 10.0  # seconds for the second run, even when the time for the notebook is up
 MAX_RESTARTS = 5  # of the student's process, after cells that end it
 
@@ -782,6 +783,15 @@ def patience(source: NotebookNode) -> float:
     return marking.PATIENCE * sum(map(is_contest, source.cells))
 
 
+def prepare_contest(source: NotebookNode) -> float:
+    """Have ready what all entries share; `patience`."""
+    for cell in filter(is_contest, source.cells):
+        # What does not work here fails for each, where a person is told.
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            marking.prepare(HIDDEN in cell.source)
+    return patience(source)
+
+
 def _contest(
     exam: Examination, cell: NotebookNode, steps: Sequence[tuple[str, str | None]]
 ) -> Tried:
@@ -796,13 +806,13 @@ def _contest(
     source = dict(steps).get(name) or ""
     worth = float(data.points)
     try:
-        found = marking.examined(source, "BEGIN HIDDEN TESTS" in cell.source)
+        found = marking.examined(source, HIDDEN in cell.source)
         points, said, outcome = found
         exam.contest = scores.as_text(outcome)
         points = round(worth * points / scores.FULL, 2)
         if marking.copied(source):
             exam.doubts.append(f"`{name}` has much in common with lmlib's own mixer.")
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         points, said = 0.0, "The contest could not be run; an instructor has to look."
         exam.doubts.append(f"The contest could not be run: {one_line(str(error))}")
     seconds = time.monotonic() - began
@@ -1027,7 +1037,7 @@ def _hidden_lines(source: str) -> set[int]:
     """The numbers of the lines that students do not see, or that use hidden inputs."""
     hidden, inside = set(), False
     for number, text in enumerate(source.splitlines(), 1):
-        inside = inside or "BEGIN HIDDEN TESTS" in text
+        inside = inside or HIDDEN in text
         if inside:
             hidden.add(number)
         inside = inside and "END HIDDEN TESTS" not in text

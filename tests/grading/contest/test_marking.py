@@ -25,6 +25,7 @@ def short_texts(monkeypatch):
     if doctor.probe().level == "none":
         pytest.skip("nothing on this machine confines student code")
     monkeypatch.setattr(texts, "SIZE", 1500)
+    marking._texts_of.cache_clear()
 
 
 def handed_in(entry):
