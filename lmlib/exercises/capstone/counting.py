@@ -334,7 +334,7 @@ PREDICT = Exercise(
         ),
         _wrong(
             "A Chinese character says more than a letter, and it has three bytes: by "
-            "the *byte* it costs less than English.",
+            "the *byte* it costs less than English prose.",
             highest="chinese",
         ),
         _wrong(

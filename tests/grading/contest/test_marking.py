@@ -24,7 +24,7 @@ WRONG = {"salted"}
 def short_texts(monkeypatch):
     if doctor.probe().level == "none":
         pytest.skip("nothing on this machine confines student code")
-    monkeypatch.setattr(texts, "SIZE", 1500)
+    monkeypatch.setattr(texts, "SIZE", 1000)
     marking._texts_of.cache_clear()
 
 
@@ -47,8 +47,8 @@ def test_check_gives_the_practice_total(tmp_path, capsys):
     assert "compressor: 4" in said  # 40 points and some
     assert "of 100 points" in said
     for kind in texts.KINDS:
-        assert f"✓ {kind}: 1,500 → " in said
-    assert "✓ zeros: 1,500 → " in said
+        assert f"✓ {kind}: 1,000 → " in said
+    assert "✓ zeros: 1,000 → " in said
     assert "are the program. Points for size: " in said
 
 
@@ -56,11 +56,12 @@ def test_a_class_of_entries_gets_its_marks_and_a_board(tmp_path, capsys, monkeyp
     monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
     class_ = tmp_path / "handed-in"
     class_.mkdir()
-    for name, path in SAMPLES.items():
-        notebook = handed_in(path.read_text())
+    chosen = set(SAMPLES) - {"lzw", "order-1"}  # which say no more than the others
+    for name in chosen:
+        notebook = handed_in(SAMPLES[name].read_text())
         nbformat.write(notebook, class_ / f"{name}.ipynb")
     nbformat.write(handed_in("def compress("), class_ / "no-python.ipynb")
-    assert len(SAMPLES) >= 8
+    assert len(chosen) >= 8
     course = tmp_path / "course"
     arguments = ["grade", str(class_), "--course", str(course), "--jobs", "2"]
     assert main([*arguments, "--assignment", NAME]) == 0
@@ -76,7 +77,7 @@ def test_a_class_of_entries_gets_its_marks_and_a_board(tmp_path, capsys, monkeyp
         found[name] = scores.from_text(record.contest)
         assert not [d for d in record.needs_person if "could not be run" in d]
     totals = {name: outcome.total for name, outcome in found.items()}
-    honest = set(SAMPLES) - HOSTILE - WRONG
+    honest = chosen - HOSTILE - WRONG
     assert {name for name, total in totals.items() if total} == honest
     # Of archives alone: at this length a larger program has not paid for itself yet.
     archives = {name: totals[name] - found[name].program for name in honest}
@@ -84,7 +85,7 @@ def test_a_class_of_entries_gets_its_marks_and_a_board(tmp_path, capsys, monkeyp
     assert best[0] == "seven-contexts"
     assert best[-1] == "stored"
     for name in honest:
-        assert points[name] >= 40 - (name in ("lzw", "stored")) * 4, said[name]
+        assert points[name] >= 40, said[name]
     assert points["keeper"] <= 4  # of the torture, the empty text at the most
     assert points["borrower"] == points["no-python"] == 0
     # Of a hidden text nothing is told but that it went wrong.
