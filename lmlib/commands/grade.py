@@ -425,6 +425,7 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any, sheet: Any) -
         for student, record in sorted(everybody.items())
     ]
     report.write_class(records, folder, pairs=pairs)
+    has_board = report.write_board(everybody.values(), folder)
     print(_summary(records))
     for student, name in strangers.items():
         if name and student in everybody:
@@ -439,6 +440,8 @@ def _grade(given: argparse.Namespace, io_process: Any, found: Any, sheet: Any) -
         print(f"not in the gradebook: {problem}")
     print(f"\nIn {folder}:")
     print("  class.html for you, feedback/ for each student, marks.csv, records/")
+    if has_board:
+        print("  board.html of the contest, for everybody: at most once a day")
     if sheet:
         from lmlib.grading.results import platform_files
 

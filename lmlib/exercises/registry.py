@@ -43,8 +43,9 @@ def _sections() -> dict[str, ModuleType]:
 
 
 def _order(section: ModuleType) -> list[int]:
-    """By number, so that 3.10 comes after 3.9."""
-    return [int(n) for n in section.SECTION.partition("-")[0].split(".")]
+    """By number, so that 3.10 comes after 3.9; what has a letter comes last."""
+    number = section.SECTION.partition("-")[0]
+    return [int(n) if n.isdecimal() else 1000 + ord(n) for n in number.split(".")]
 
 
 SECTIONS = _sections()

@@ -12,6 +12,8 @@ catalogue of exercises:
     # %% picture="plot"                              the same, but it only draws:
                                                      grading leaves it out unless a
                                                      name that it defines is used
+    # %% entry="compressor"                          the student's cell in a contest
+    # %% contest="compressor" points=100             what runs it; see `contest`
     # %% [markdown] by_hand="why" points=3           an answer in words or code that a
                                                      person grades in formgrader; here
                                                      stands the model answer
@@ -43,6 +45,7 @@ ROOT = Path(__file__).parents[2]
 # students install it too, and would have all answers.
 SOLUTIONS = ROOT / "solutions"
 ROLES = {"exercise", "solution", "test", "given", "picture", "by_hand"}
+ROLES |= {"entry", "contest"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -74,8 +77,12 @@ def read_source(path: Path) -> NotebookNode:
         if role == "picture":
             role = "given"
             cell.metadata.tags = ["picture"]
-        itself = ("solution", "text", "by_hand")
+        if role == "contest":
+            cell.metadata.tags = ["contest"]
+        itself = ("solution", "text", "by_hand", "entry")
         grade_id = name if role in itself else f"{role}_{name}"
+        if role == "contest":
+            grade_id = f"test_{name}"
         if grade_id in seen:
             raise ValueError(f"{path}: two cells are named {grade_id}")
         seen[grade_id] = role
@@ -83,11 +90,11 @@ def read_source(path: Path) -> NotebookNode:
         if role == "text":
             continue
         points = None
-        if role == "by_hand":
+        if role in ("by_hand", "contest"):
             if not isinstance(worth, int) or worth <= 0:
-                raise ValueError(f"{path}: by_hand={name!r} needs points=, got {worth}")
+                raise ValueError(f"{path}: {role}={name!r} needs points=, got {worth}")
             points = worth
-        elif role != "given":
+        elif role not in ("given", "entry"):
             exercise = find_entry(f"{section}/{name}")
             if role == "exercise":
                 number = sum(role == "exercise" for role in seen.values())
@@ -111,8 +118,8 @@ def nbgrader_metadata(grade_id: str, role: str, points: int | None) -> NotebookN
         schema_version=3,
         grade_id=grade_id,
         grade=points is not None,
-        solution=role in ("solution", "by_hand"),
-        locked=role not in ("solution", "by_hand"),
+        solution=role in ("solution", "by_hand", "entry"),
+        locked=role not in ("solution", "by_hand", "entry"),
         task=False,
     )
     if points is not None:

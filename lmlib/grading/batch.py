@@ -252,6 +252,7 @@ def _examine(
         checks.prepare(exercise)
     gc.collect()
     gc.freeze()  # or a collection in an examiner would copy all that it looks at
+    patience = examiner.prepare_contest(source)
     waiting = pending[::-1]
     running: dict[int, tuple[Submission, str, float]] = {}
     ended: list[tuple[Submission, str]] = []
@@ -280,7 +281,7 @@ def _examine(
                     finally:
                         os._exit(code)
                 connection.close()
-                until = time.monotonic() + limits.notebook + GRACE
+                until = time.monotonic() + limits.notebook + patience + GRACE
                 running[pid] = (submission, mark, until)
             yield from ended  # while the next ones are at work
             ended = []

@@ -132,8 +132,11 @@ def _examine(
         before = dict(os.environ)
         patience = examiner.Limits(**json.loads(limits))
         # An examiner that hangs takes the worker with it; the nanny starts another.
+        contests = examiner.patience(nbformat.from_dict(json.loads(source)))
         watch = threading.Timer(
-            patience.notebook + batch.GRACE, os.kill, (os.getpid(), signal.SIGKILL)
+            patience.notebook + contests + batch.GRACE,
+            os.kill,
+            (os.getpid(), signal.SIGKILL),
         )
         watch.daemon = True
         watch.start()

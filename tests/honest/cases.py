@@ -553,6 +553,14 @@ CASES = [
             "pays_from": "def pays_from(model_bits, own, rival):\n    return math.inf if own >= rival else Fraction(model_bits) / Fraction(rival - own)",
         },
     ),
+    # -- The capstone -----------------------------------------------------------------
+    Case(
+        "a list in place of a pair",
+        "c",
+        {
+            "read_varint": "%%time\nRIGHT\n\nonce = read_varint\ndef read_varint(data, at): return list(once(data, at))"
+        },
+    ),
     # -- What cannot be had here, and is told ---------------------------------------------
     summed(
         "Out by its number",

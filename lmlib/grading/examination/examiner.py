@@ -40,6 +40,7 @@ from nbformat import NotebookNode
 from lmlib.exercises import checks
 from lmlib.exercises.exercise import Exercise
 from lmlib.exercises.registry import find_exercise
+from lmlib.grading.contest import marking, scores
 from lmlib.grading.examination import messages, wire
 from lmlib.grading.examination.codec import (
     CodecError,
@@ -59,6 +60,7 @@ MAX_OUTPUT = 20_000  # characters that a student gets to read of one test
 MAX_ERRORS = 4_000  # of them, about the cells before it
 MAX_SOURCE = 300_000  # characters of a student's cells that are kept and looked through
 MEMORY = 2 << 30  # bytes, beyond what it has, that a grading process may take
+HIDDEN = "BEGIN HIDDEN TESTS"  # nbgrader's mark; a student's notebook has none
 SAYS = 10.0  # seconds for the second run, even when the time for the notebook is up
 MAX_RESTARTS = 5  # of the student's process, after cells that end it
 
@@ -440,6 +442,7 @@ class Examination:
     doubts: list[str] = field(default_factory=list)  # for a person
     restarts: int = 0
     session: Session | None = None
+    contest: str = ""  # the outcome of an entry
 
 
 def examine_submission(
@@ -495,7 +498,9 @@ def examine_submission(
     with _bounded_memory(MEMORY):
         with _closing(exam):
             for name, text in steps:
-                if text is None:
+                if text is None and is_contest(cells[name]):
+                    exam.tried[name] = _contest(exam, cells[name], steps)
+                elif text is None:
                     exam.tried[name] = _run_test(exam, cells[name])
                 else:
                     _run_there(exam, name, text)
@@ -514,6 +519,7 @@ def examine_submission(
         needs_person=(*submission.needs_person, *dict.fromkeys(exam.doubts)),
         answers=_written(submission.notebook, source),
         seconds=round(time.monotonic() - began, 3),
+        contest=exam.contest,
     )
 
 
@@ -767,6 +773,59 @@ def _restart(exam: Examination) -> None:
     exam.restarts += 1
 
 
+def is_contest(cell: NotebookNode) -> bool:
+    """Whether a test cell runs an entry of a contest."""
+    return "contest" in cell.metadata.get("tags", ())
+
+
+def patience(source: NotebookNode) -> float:
+    """Seconds that the contests of an assignment take beyond a notebook's limit."""
+    return marking.PATIENCE * sum(map(is_contest, source.cells))
+
+
+def prepare_contest(source: NotebookNode) -> float:
+    """Have ready what all entries share; `patience`."""
+    for cell in filter(is_contest, source.cells):
+        # What does not work here fails for each, where a person is told.
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            marking.prepare(HIDDEN in cell.source)
+    return patience(source)
+
+
+def _contest(
+    exam: Examination, cell: NotebookNode, steps: Sequence[tuple[str, str | None]]
+) -> Tried:
+    """An entry, in processes of its own that have never heard of this notebook.
+
+    Those that read hidden texts say nothing that is told, so that all words are ours or
+    about texts that everybody has.
+    """
+    began = time.monotonic()
+    data = cell.metadata.nbgrader
+    name = data.grade_id.removeprefix("test_")
+    source = dict(steps).get(name) or ""
+    worth = float(data.points)
+    try:
+        found = marking.examined(source, HIDDEN in cell.source)
+        points, said, outcome = found
+        exam.contest = scores.as_text(outcome)
+        points = round(worth * points / scores.FULL, 2)
+        if marking.copied(source):
+            exam.doubts.append(f"`{name}` has much in common with lmlib's own mixer.")
+    except (OSError, RuntimeError, ValueError) as error:
+        points, said = 0.0, "The contest could not be run; an instructor has to look."
+        exam.doubts.append(f"The contest could not be run: {one_line(str(error))}")
+    seconds = time.monotonic() - began
+    exam.deadline += seconds
+    if exam.session is not None:
+        exam.session.deadline += seconds
+    before, exam.errors = exam.errors, []
+    state = "passed" if points == worth else "failed"
+    head = f"{name}: {points:g} of {worth:g} points"
+    result = CellResult(data.grade_id, points, worth, state, seconds=round(seconds, 3))
+    return Tried(result, tuple(before), (f"{head}\n{said}",))
+
+
 def _run_test(exam: Examination, cell: NotebookNode) -> Tried:
     """A test cell; once more if it hung or ended for the sake of helpers.
 
@@ -978,7 +1037,7 @@ def _hidden_lines(source: str) -> set[int]:
     """The numbers of the lines that students do not see, or that use hidden inputs."""
     hidden, inside = set(), False
     for number, text in enumerate(source.splitlines(), 1):
-        inside = inside or "BEGIN HIDDEN TESTS" in text
+        inside = inside or HIDDEN in text
         if inside:
             hidden.add(number)
         inside = inside and "END HIDDEN TESTS" not in text

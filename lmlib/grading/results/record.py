@@ -58,6 +58,7 @@ class Record:
         due: when, in ISO 8601, from the gradebook.
         late: seconds after that, from the gradebook.
         penalty: the points that are taken off for it, from the gradebook.
+        contest: of an entry in a contest, its outcome: `contest.scores.from_text`.
     """
 
     student: str
@@ -80,6 +81,7 @@ class Record:
     late: float = 0.0
     penalty: float = 0.0
     group: str = ""
+    contest: str = ""
 
     @property
     def has_mark(self) -> bool:
@@ -121,6 +123,7 @@ class Record:
         # Older records lack these.
         later = {"platform", "comments", "name", "email"}
         later |= {"handed_in", "marked_late", "due", "late", "penalty", "group"}
+        later |= {"contest"}
         if not isinstance(data, dict) or not names - later <= set(data) <= names:
             raise ValueError("this is not the record of a submission")
         data["cells"] = tuple(

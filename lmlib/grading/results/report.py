@@ -33,6 +33,7 @@ from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
 from lmlib.exercises.catalogue import Entry
+from lmlib.grading.contest import scores
 from lmlib.grading.results.deadlines import in_words
 from lmlib.grading.results.item_analysis import (
     exercise_of,
@@ -84,6 +85,36 @@ def write_class(
         pairs = near_identical(records, boilerplate)
     _write(folder / "class.html", class_page(records, pairs))
     _write(folder / "marks.csv", marks_csv(records))
+
+
+def pseudonym(student: str) -> str:
+    """What the board calls a student: the same each time, and no name.
+
+    With the secret of the course, or whoever has a list of names could try them all.
+    """
+    secret = os.environ.get("LMLIB_COURSE_SECRET", "").encode()[:64]
+    return f"entry-{blake2b(student.encode(), key=secret, digest_size=3).hexdigest()}"
+
+
+def write_board(records: Iterable[Record], folder: Path) -> bool:
+    """Write board.html into `folder` if there are entries of a contest.
+
+    Returns:
+        Whether there are any.
+    """
+    found = {
+        pseudonym(r.student): scores.from_text(r.contest) for r in records if r.contest
+    }
+    if not found:
+        return False
+    from lmlib.grading.results import report_plots  # loads matplotlib
+
+    table = scores.board(found, steps=True)
+    spots = [(o.seconds, float(o.total)) for o in found.values() if o.total is not None]
+    plot = report_plots.contest(spots)
+    page = _render("board.html.j2", head=table.head, rows=table.body, plot=plot)
+    _write(folder / "board.html", page)
+    return True
 
 
 def write_course(folder: Path) -> None:
@@ -270,6 +301,7 @@ def feedback_page(record: Record) -> str:
     return _render(
         "feedback.html.j2",
         record=record,
+        pseudonym=pseudonym(record.student) if record.contest else "",
         exercises=exercises,
         others=_within(
             OTHERS, [(n, text) for n, text in record.answers if n not in tested]

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lmlib.grading.contest import scores
 from lmlib.grading.results.item_analysis import Item
 from lmlib.grading.results.record import Record
 
@@ -139,3 +140,21 @@ def time(seconds: Sequence[float]) -> Markup | None:
         axes.grid(axis="y", linewidth=0.6)
         says = "Submissions by the seconds that they took; the text has the numbers."
         return _svg(figure, "time", says)
+
+
+def contest(spots: Sequence[tuple[float, float]]) -> Markup | None:
+    """Seconds against totals of the entries, and the frontier: none beats these."""
+    if not spots:
+        return None
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "contest"}):
+        figure, (axes,) = _axes(2.6, 1000)
+        seconds, kilobytes = zip(
+            *((s, total / 1000) for s, total in spots), strict=True
+        )
+        axes.plot(seconds, kilobytes, "o", color=ACCENT, clip_on=False)
+        best = scores.frontier([(s, total / 1000) for s, total in spots])
+        axes.step(*zip(*best, strict=True), where="post", color=INK, linewidth=1)
+        axes.set(xlabel="seconds of processor time", ylabel="total, kB", xscale="log")
+        axes.grid(linewidth=0.6)
+        says = "Totals by seconds, with the frontier; the table has the numbers."
+        return _svg(figure, "contest", says)

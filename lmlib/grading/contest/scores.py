@@ -1,0 +1,139 @@
+"""What an entry's bytes are worth, and the board that shows them.
+
+The points for size grow with the logarithm of the total, so that each percent is worth
+the same: none for the starter's total, 60 for the staff's. Both anchors are shares of
+the text that were measured once (`book/_experiments/5-capstone.py`); nobody's points
+depend on a neighbour.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from lmlib.grading.contest.entries import Outcome, Run
+from lmlib.tables import Table
+
+#: Totals by bytes of the five texts: the given starter, and lmlib's `Mixed`.
+START, STAFF = 0.6, 0.233
+TORTURE, ROUND_TRIP, SIZE, ABOVE = 4, 8, 60, 5
+FULL = 8 * TORTURE + ROUND_TRIP + SIZE
+#: The board of a hidden set is told in such steps, or it becomes a channel: see Blum
+#: and Hardt (2015), "The Ladder".
+STEP = 0.005
+
+
+def points(total: float, start: float, staff: float) -> float:
+    """Of a total, between the starter's and the staff's; cut to 0 … 65."""
+    share = math.log(start / total) / math.log(start / staff)
+    return min(max(SIZE * share, 0.0), float(SIZE + ABOVE))
+
+
+def mark(torture: Outcome, texts: Outcome) -> float:
+    """Of an entry, out of 100: what is above makes up for what is lost elsewhere."""
+    found = 0.0
+    if not torture.problem:
+        found += TORTURE * sum(not run.problem for run in torture.runs)
+    if texts.total is not None:
+        n = texts.size
+        found += ROUND_TRIP + points(float(texts.total), START * n, STAFF * n)
+    return round(min(found, float(FULL)), 2)
+
+
+def stepped(total: int) -> int:
+    """A total as the board of a hidden set tells it: the next step above."""
+    return round((1 + STEP) ** math.ceil(math.log(total) / math.log1p(STEP)))
+
+
+def ranked(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Outcome]]:
+    """By total, the smallest first; those without one at the end."""
+    return sorted(
+        outcomes.items(), key=lambda item: (item[1].total or math.inf, item[0])
+    )
+
+
+def board(outcomes: Mapping[str, Outcome], *, steps: bool = False) -> Table:
+    """A row an entry: total, bits a byte for each text, program, seconds.
+
+    Parameters:
+        outcomes: by pseudonym.
+        steps: whether totals are rounded up to steps of half a percent.
+
+    Raises:
+        ValueError: there are none.
+    """
+    names = next((o.runs for o in outcomes.values() if o.runs), ())
+    rows = []
+    for name, outcome in ranked(outcomes):
+        total = outcome.total
+        shown = "none" if total is None else f"{stepped(total) if steps else total:,}"
+        row = {"entry": name, "total": shown}
+        runs = {run.name: run for run in outcome.runs}
+        for run in names:
+            row[run.name] = _bits(runs.get(run.name))
+        row["program"] = f"{outcome.program:,}" if outcome.program else ""
+        row["seconds"] = f"{outcome.seconds:.1f}"
+        rows.append(row)
+    return Table(rows)
+
+
+def _bits(run: Run | None) -> str:
+    """Bits a byte; empty where the text did not come back."""
+    if run is None or run.problem or run.archive is None:
+        return ""
+    return f"{8 * run.archive / max(run.size, 1):.3f}"
+
+
+def report(torture: Outcome | None, texts: Outcome) -> str:
+    """What the author of an entry reads: each text, the total, the points."""
+    lines = []
+    if torture is not None:
+        for run in torture.runs:
+            lines.append(_line(run, f" ({TORTURE} points)"))
+    if problem := texts.problem:
+        return "\n".join([*lines, f"  ✗ {problem}"])
+    lines += [_line(run, "") for run in texts.runs]
+    if texts.total is None:
+        lines.append("No total: one wrong byte is no archive.")
+    else:
+        n = texts.size
+        earned = points(float(texts.total), START * n, STAFF * n)
+        lines.append(
+            f"Total {texts.total:,} bytes, {100 * texts.total / n:.1f} % of the texts; "
+            f"{texts.program:,} of them are the program. Points for size: {earned:.1f}"
+        )
+    return "\n".join(lines)
+
+
+def _line(run: Run, worth: str) -> str:
+    mark = "✗" if run.problem else "✓"
+    line = f"  {mark} {run.name}: {run.size:,}"
+    if run.archive is not None:
+        line += f" → {run.archive:,} bytes"
+        if run.size and not run.problem:
+            line += f", {8 * run.archive / run.size:.3f} bits a byte"
+    line += f", {sum(run.seconds):.1f} s{worth}"
+    return f"{line}\n      {run.problem}" if run.problem else line
+
+
+def as_text(outcome: Outcome) -> str:
+    """An outcome as JSON."""
+    return json.dumps(asdict(outcome))
+
+
+def from_text(text: str) -> Outcome:
+    """What `as_text` has written."""
+    kept = json.loads(text)
+    runs = tuple(
+        Run(**{**run, "seconds": tuple(run["seconds"])}) for run in kept["runs"]
+    )
+    return Outcome(kept["program"], runs, kept["problem"])
+
+
+def frontier(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of (seconds, total), those that no other beats in both, by seconds."""
+    kept: list[tuple[float, float]] = []
+    for seconds, total in sorted(points):
+        if not kept or total < kept[-1][1]:
+            kept.append((seconds, total))
+    return kept

@@ -1,0 +1,359 @@
+"""Entries of the contest: honest ones come back, and no cheat of the rules pays.
+
+Whole classes of entries: `test_marking`.
+"""
+
+import lzma
+import os
+import re
+
+import pytest
+
+from lmlib.grading.assignment import ROOT
+from lmlib.grading.contest import entries, scores, texts
+from lmlib.grading.contest.entries import Limits, Text, canonical, run_entry, weigh
+from lmlib.grading.contest.room import ABSENT, room
+from lmlib.grading.sandbox import doctor
+
+SAMPLES = {p.stem: p for p in (ROOT / "book/_experiments/5-capstone").glob("*.py")}
+TEXT = b"".join(
+    b"A text of %d lines, and this is line %d.\n" % (40, i) for i in range(40)
+)
+SHORT = Limits(seconds=5.0)
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    found = doctor.probe()
+    if found.level == "none":
+        pytest.skip("nothing on this machine confines student code")
+    return found
+
+
+def entry(compress, decompress="return archive", before=""):
+    return (
+        f"{before}\ndef compress(data):\n    {compress}\n"
+        f"def decompress(archive):\n    {decompress}\n"
+    )
+
+
+def outcome(sandbox, source, *data, limits=SHORT, **options):
+    data = data or (TEXT,)
+    return run_entry(
+        source,
+        [Text(f"{i}", d, **options) for i, d in enumerate(data)],
+        limits,
+        sandbox,
+    )
+
+
+# -- The samples ----------------------------------------------------------------------
+
+
+def test_the_torture_is_borne_by_a_right_entry_and_costs_a_careless_one(sandbox):
+    tortures = texts.torture(b"\x01an archive", size=512)
+    right = run_entry(SAMPLES["order-0"].read_text(), tortures, SHORT, sandbox)
+    assert right.whole, right
+    careless = entry(
+        "return data.decode().replace('\\r', '').encode()", "return archive"
+    )
+    found = run_entry(careless, tortures, SHORT, sandbox)
+    lost = {run.name: run.problem for run in found.runs if run.problem}
+    assert set(lost) == {"all 256 bytes", "random", "invalid UTF-8", "CRLF"}
+    assert "carriage returns" in lost["CRLF"]
+    grows = entry("return data + bytes(len(data) // 50)", "return archive")
+    found = run_entry(grows, tortures[4:5], SHORT, sandbox)
+    assert "the archive has 522 bytes, not 514" in found.runs[0].problem
+
+
+# -- What is weighed is what is run ---------------------------------------------------
+
+
+def test_comments_docstrings_and_layout_weigh_nothing_and_are_not_run(sandbox):
+    plain = entry("return data")
+    wordy = (
+        '"""A dictionary of English: the of and to."""\n# and another one\n\n\n\n'
+        + entry('"""of data"""\n    "more"\n\n    return data  # so')
+    )
+    assert weigh(wordy) == weigh(plain)
+    assert canonical(wordy) == canonical(plain) == canonical(canonical(plain))
+    # The cheats: a text in a docstring, and a number in the lines before a function.
+    reads = entry(
+        "return b''",
+        "return (f.__doc__ or '').encode() + b'%d' % f.__code__.co_firstlineno",
+        "\n" * 300 + "def f():\n    'hidden words'",
+    )
+    (run,) = outcome(sandbox, reads, b"hidden words301").runs
+    assert "right up to byte 0" in run.problem
+    assert "1 bytes of 15" in run.problem
+
+
+def test_the_program_weighs_what_xz_makes_of_it_and_long_names_count():
+    source = canonical(entry("return data"))
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+    assert weigh(source) == len(lzma.compress(source.encode(), 3, filters=filters))
+    longer = source.replace("data", "the_bytes_that_are_to_be_compressed")
+    assert weigh(longer) > weigh(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("def compress(data: return data", "no Python, line 1"),
+        ("x = " + "(" * 500 + ")" * 500, "no Python|too deep"),
+        ("x = " + "-" * 100_000 + "1", "too deep|no Python"),
+        ("TABLE = " + repr(os.urandom(40_000)), "65,536 are the most"),
+        ("x = 1\n" * 200_000, "far more"),
+        ("x = '\ud800'", "."),
+    ],
+)
+def test_a_source_that_cannot_be_weighed_is_refused(sandbox, source, says):
+    found = run_entry(source, [Text("", b"")], SHORT, sandbox)
+    assert not found.runs or found.runs[0].problem
+    assert found.total is None
+    if says != ".":
+        with pytest.raises(ValueError, match=says):
+            canonical(source)
+
+
+# -- Cheats ---------------------------------------------------------------------------
+
+KEEP = """
+import os
+import re
+def compress(data):
+    KEPT = data
+    globals()['KEPT'] = data
+    try:
+        open('kept', 'wb').write(data)
+    except OSError: pass
+    try:
+        if os.fork() == 0:
+            import time; time.sleep(60)
+    except OSError: pass
+    return b''
+def decompress(archive):
+    found = globals().get('KEPT', b'')
+    for folder, _, names in os.walk('/'):
+        for name in names:
+            if name == 'kept': found = open(os.path.join(folder, name), 'rb').read()
+    return found
+"""
+
+#: name → what compress and decompress do, and what is said of it.
+CHEATS = {
+    "a subclass of bytes": (
+        ("return B(data)", "return archive", "class B(bytes):\n    x = 1"),
+        "gave B, not bytes",
+    ),
+    "many pieces": (
+        ("return [data[:9], data[9:]]", "return archive", ""),
+        "gave list, not bytes",
+    ),
+    "a text in place of bytes": (
+        ("return data.decode('latin-1')", "return archive", ""),
+        "gave str, not bytes",
+    ),
+    "a codec": (
+        ("return codecs.encode(data, 'bz2')", "return archive", "import codecs"),
+        "unknown encoding",
+    ),
+    "numpy's zip": (
+        (
+            "f = io.BytesIO(); np.savez_compressed(f, x=data); return f.getvalue()",
+            "return archive",
+            "import io, numpy as np",
+        ),
+        "No module named 'zipfile'",
+    ),
+    "the documentation of Python": (
+        ("return __import__('pydoc_data.topics').x", "return archive", ""),
+        "No module named 'pydoc_data'",
+    ),
+    "lmlib": (("import lmlib", "return archive", ""), "No module named 'lmlib'"),
+    "a program": (
+        ("os.execv('/usr/bin/xz', ['xz'])", "return archive", "import os"),
+        "FileNotFoundError|PermissionError",
+    ),
+    "the network": (("import socket", "return archive", ""), "No module named"),
+    "a thread": (
+        ("_thread.start_new_thread(print, ())", "return archive", "import _thread"),
+        "can't start new thread",
+    ),
+    "an own machine code": (
+        (
+            "os.write(os.open('x.so', os.O_CREAT | os.O_WRONLY), data)",
+            "return archive",
+            "import os",
+        ),
+        "File too large|Permission",
+    ),
+    "a bomb": (("return bytes(1 << 18)", "return archive", ""), "more than 131,072"),
+    "a gigabyte": (("x = bytes(1 << 31)", "return archive", ""), "Memory|memory"),
+    "the end of the process": (
+        ("os._exit(0)", "return archive", "import os"),
+        "ended its process",
+    ),
+    "a signal": (
+        ("os.kill(os.getpid(), 9)", "return archive", "import os"),
+        "ended its process",
+    ),
+    "a word on the socket": (
+        (
+            "os.write(int(sys.argv[1]), b'x'); os._exit(0)",
+            "return archive",
+            "import os, sys",
+        ),
+        "ended its process",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_cheat_gets_no_total(sandbox, name):
+    parts, says = CHEATS[name]
+    found = outcome(sandbox, entry(*parts))
+    assert found.total is None
+    assert re.search(says, found.runs[0].problem), found
+
+
+def test_nothing_is_kept_from_one_process_to_the_other(sandbox):
+    found = outcome(sandbox, KEEP, TEXT, b"another text")
+    assert [run.archive for run in found.runs] == [0, 0]
+    assert found.total is None
+    assert all("another text" in run.problem for run in found.runs)
+
+
+def test_bytes_that_are_written_behind_the_value_are_counted(sandbox):
+    slips = entry(
+        "os.write(int(sys.argv[1]), b'v' + data); return b''",
+        "return archive[: archive.rindex(b'v')]",
+        "import os, sys",
+    )
+    (run,) = outcome(sandbox, slips).runs
+    assert run.archive > len(TEXT)
+
+
+def test_the_two_directions_have_other_hash_seeds_and_empty_folders(sandbox):
+    tells = entry(
+        "return b'%d %d' % (hash(b'x'), len(os.listdir('.')))",
+        "return archive + b'|%d %d' % (hash(b'x'), len(os.listdir('.')))",
+        "import os",
+    )
+    want = b"0"  # never comes back: what it is told is looked at
+    found = outcome(sandbox, tells, want)
+    assert found.runs[0].problem
+    shown = entry(
+        "return b'%d' % hash(b'x')",
+        "raise ValueError(archive, b'%d' % hash(b'x'), os.listdir('.'), "
+        "sorted(os.environ))",
+        "import os",
+    )
+    said = outcome(sandbox, shown, want).runs[0].problem
+    first, second = (part.split("'")[0] for part in said.split("b'")[1:3])
+    assert first != second
+    assert "[], " in said
+    assert "PYTHONHASHSEED" in said
+    assert "SECRET" not in said
+
+
+def test_an_endless_loop_costs_its_text_and_the_others_go_on(sandbox):
+    loops = entry("\n    while data[:1] == b'A': pass\n    return data".strip())
+    limits = Limits(seconds=0.3)
+    bad, good = outcome(sandbox, loops, TEXT, b"another", limits=limits).runs
+    assert bad.problem == "compress took more than 0.3 s"
+    assert not good.problem
+
+
+def test_of_a_hidden_text_nothing_is_told(sandbox):
+    tells = entry("raise ValueError(data)")
+    assert "A text" in outcome(sandbox, tells).runs[0].problem
+    (run,) = outcome(sandbox, tells, hidden=True).runs
+    assert run.problem == "compress raised an error"
+    shorter = entry("return data", "return archive[:-1]")
+    (run,) = outcome(sandbox, shorter, hidden=True).runs
+    assert run.problem == "decompress gave another text"
+    assert "last few bytes wrong" in outcome(sandbox, shorter).runs[0].problem
+
+
+def test_the_room_has_no_compressor_and_no_text():
+    place = room()
+    names = {path.name.partition(".")[0] for path in place.folder.rglob("*")}
+    assert not names & {*ABSENT, "pydoc_data"}
+    # What numpy's Fortran is linked with is there, and nothing that could call it.
+    libraries = {path.name.partition(".")[0] for path in place.libraries}
+    assert not libraries & {"libbz2", "liblzma", "libzstd", "libcrypto", "libffi"}
+    assert not list(place.folder.rglob("*.py"))
+    assert not list(place.folder.rglob("*.txt"))
+    topics = b"The Python language reference"
+    assert not [p for p in place.folder.rglob("*.pyc") if topics in p.read_bytes()]
+
+
+# -- Points and the board -------------------------------------------------------------
+
+
+def test_points_are_those_of_the_anchors():
+    assert scores.points(580.0, 580.0, 250.0) == 0
+    assert scores.points(250.0, 580.0, 250.0) == pytest.approx(60)
+    assert scores.points(1.0, 580.0, 250.0) == 65
+    assert scores.points(900.0, 580.0, 250.0) == 0
+    # Each percent is worth the same.
+    one, two = (scores.points(x, 580.0, 250.0) for x in (400.0, 400 * 0.99))
+    three, four = (scores.points(x, 580.0, 250.0) for x in (300.0, 300 * 0.99))
+    assert two - one == pytest.approx(four - three)
+
+
+def run_of(name, size=1000, archive=400, problem="", seconds=(1.0, 1.0)):
+    return entries.Run(name, size, archive, problem, seconds)
+
+
+def test_one_wrong_byte_is_no_archive_and_torture_counts_by_itself():
+    torture = entries.Outcome(10, tuple(run_of(f"{i}") for i in range(8)))
+    texts_ = entries.Outcome(10, (run_of("a"), run_of("b")))
+    assert scores.mark(torture, texts_) > 40
+    wrong = entries.Outcome(10, (run_of("a"), run_of("b", problem="no")))
+    assert scores.mark(torture, wrong) == 32
+    tiny = entries.Outcome(10, (run_of("a", archive=1), run_of("b", archive=1)))
+    assert scores.mark(torture, tiny) == 100
+
+
+def test_the_board_is_ordered_and_tells_a_hidden_set_in_steps():
+    better = entries.Outcome(10, (run_of("a"), run_of("b", archive=300)))
+    worse = entries.Outcome(20, (run_of("a"), run_of("b")))
+    none = entries.Outcome(0, problem="the source is no Python")
+    found = {"order-0": worse, "order-2": better, "empty": none}
+    table = scores.board(found)
+    assert [row[0] for row in table.body] == ["order-2", "order-0", "empty"]
+    assert table.head == ["entry", "total", "a", "b", "program", "seconds"]
+    assert table.body[0][1:5] == ["710", "3.200", "2.400", "10"]
+    steps = {scores.stepped(total) for total in range(200_000, 202_000)}
+    assert len(steps) <= 4
+    assert min(steps) >= 200_000
+    assert scores.from_text(scores.as_text(better)) == better
+    assert scores.frontier([(1.0, 9.0), (2.0, 10.0), (3.0, 5.0)]) == [(1, 9), (3, 5)]
+
+
+def test_texts_are_of_five_kinds_and_hidden_ones_follow_the_secret(
+    monkeypatch, tmp_path
+):
+    seen = {t.name: t.data for t in texts.practice(4096)}
+    one = {t.name: t.data for t in texts.hidden("one", 4096)}
+    two = {t.name: t.data for t in texts.hidden("two", 4096)}
+    assert list(seen) == list(one) == list(texts.KINDS)
+    assert {len(d) for d in [*seen.values(), *one.values()]} == {4096}
+    assert one == {t.name: t.data for t in texts.hidden("one", 4096)}
+    for kind in texts.KINDS:
+        assert len({seen[kind], one[kind], two[kind]}) == 3
+    assert all(t.hidden for t in texts.hidden("one", 4096))
+    (tmp_path / "own.txt").write_bytes(b"an own text")
+    monkeypatch.setenv(texts.OWN, str(tmp_path))
+    assert texts.hidden("one") == [Text("own", b"an own text", hidden=True)]
+    (tmp_path / "own.txt").unlink()
+    with pytest.raises(ValueError, match="no files"):
+        texts.hidden("one")
+
+
+def test_there_is_a_practice_set_without_public_files(monkeypatch):
+    monkeypatch.setattr(texts, "_public", lambda name: b"")
+    assert {len(t.data) for t in texts.practice()} == {texts.SIZE}
+    assert "年" in texts.practice(3000)[3].data.decode(errors="replace")
