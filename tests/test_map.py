@@ -38,6 +38,7 @@ AWAIT_A_PAGE = {
     "models/heads",
     "models/hub",
     "models/layouts",
+    "models/llama",
     "models/pangu",
     "models/t5",
     "training/checkpoints",
