@@ -33,6 +33,7 @@ AWAIT_A_PAGE = {
     "data/public",
     "data/rows",
     "data/sentences",
+    "compute",
     "models/generate",
     "models/gpt",
     "models/heads",

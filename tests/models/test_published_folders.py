@@ -541,7 +541,9 @@ def test_qwens_words_are_not_gpt2s(tmp_path):
     """Its vocab.json and merges.txt alone do not say how it cuts a text."""
     qwen(tmp_path, "Qwen2")
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(ValueError, match="Qwen2Tokenizer .* needs its tokenizer.json"):
+    with pytest.raises(
+        ValueError, match=r"Qwen2Tokenizer .* needs its tokenizer\.json"
+    ):
         load_tokenizer(tmp_path)
 
 
