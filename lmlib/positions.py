@@ -14,6 +14,7 @@ in which they were published:
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -102,8 +103,47 @@ class LearnedPositions(nn.Module):
 # -- Applied to queries and keys ------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class RotaryScaling:
+    """How the frequencies of a trained model are lowered for texts beyond its length.
+
+    Without `original_len` each is divided by `factor`: positions p as if they were
+    p / factor (Chen et al. 2023, "Extending Context Window of Large Language Models via
+    Position Interpolation"). With it as in Llama 3.1: the slow ones alone, which turn
+    less than `low` times in `original_len` positions; those that turn more than `high`
+    times stay, and between the two it goes over from one to the other along a line.
+
+    Raises:
+        ValueError: factor is not positive, or low is not below high.
+    """
+
+    factor: float
+    low: float = 1.0
+    high: float = 4.0
+    original_len: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.factor <= 0 or self.low >= self.high:
+            raise ValueError(
+                "factor must be positive and low below high; got "
+                f"factor = {self.factor}, low = {self.low}, high = {self.high}"
+            )
+
+    def __call__(self, frequencies: Float[Tensor, " d"]) -> Float[Tensor, " d"]:
+        """The lowered frequencies."""
+        if self.original_len is None:
+            return frequencies / self.factor
+        turns = frequencies * self.original_len / (2 * math.pi)
+        kept = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
+        return frequencies * (kept + (1 - kept) / self.factor)
+
+
 def rotary_angles(
-    positions: Int[Tensor, "*n"], d: int, *, base: float = 10_000.0
+    positions: Int[Tensor, "*n"],
+    d: int,
+    *,
+    base: float = 10_000.0,
+    scaling: RotaryScaling | None = None,
 ) -> Float[Tensor, "*n {d//2}"]:
     """The angle p·ωᵢ of position p for each pair i of features, ωᵢ = base^(−2i/d).
 
@@ -116,7 +156,10 @@ def rotary_angles(
     _check_even(d, "d")
     device = "cpu" if positions.device.type == "mps" else positions.device
     exponents = torch.arange(0, d, 2, device=device, dtype=torch.float64) / d
-    return positions.to(device)[..., None] * base**-exponents
+    frequencies = base**-exponents
+    if scaling is not None:
+        frequencies = scaling(frequencies)
+    return positions.to(device)[..., None] * frequencies
 
 
 def apply_rotary(
@@ -125,6 +168,7 @@ def apply_rotary(
     *,
     base: float = 10_000.0,
     interleaved: bool = True,
+    scaling: RotaryScaling | None = None,
 ) -> Float[Tensor, "*batch n d_head"]:
     """Rotate feature pair i at position p by the angle p·ωᵢ (Su et al., eq. 34).
 
@@ -147,7 +191,7 @@ def apply_rotary(
             f"positions must have shape ({n},), one per position of x, "
             f"got {tuple(positions.shape)}"
         )
-    angles = rotary_angles(positions, d_head, base=base)
+    angles = rotary_angles(positions, d_head, base=base, scaling=scaling)
     cos, sin = (t.to(x.dtype).to(x.device) for t in (angles.cos(), angles.sin()))
     axis = -1 if interleaved else -2
     first, second = x.unflatten(-1, (-1, 2) if interleaved else (2, -1)).unbind(axis)
@@ -158,16 +202,28 @@ def apply_rotary(
 class Rotary(nn.Module):
     """`apply_rotary` as the `rotate` of a `MultiHeadAttention`; nothing is learned."""
 
-    def __init__(self, *, base: float = 10_000.0, interleaved: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        base: float = 10_000.0,
+        interleaved: bool = True,
+        scaling: RotaryScaling | None = None,
+    ) -> None:
         super().__init__()
-        self.base, self.interleaved = base, interleaved
+        self.base, self.interleaved, self.scaling = base, interleaved, scaling
 
     def forward(
         self,
         x: Float[Tensor, "*batch n d_head"],
         positions: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "*batch n d_head"]:
-        return apply_rotary(x, positions, base=self.base, interleaved=self.interleaved)
+        return apply_rotary(
+            x,
+            positions,
+            base=self.base,
+            interleaved=self.interleaved,
+            scaling=self.scaling,
+        )
 
 
 # -- Added to the scores --------------------------------------------------------------

@@ -30,19 +30,21 @@ from lmlib.attention import (
 from lmlib.positions import (
     LearnedPositions,
     Rotary,
+    RotaryScaling,
     SinusoidalPositions,
     T5RelativeBias,
     alibi_bias,
 )
 
 Positions = Literal["learned", "sinusoidal", "rotary", "alibi", "t5", "none"]
-Activation = Literal["gelu", "gelu_tanh", "relu"]
+Activation = Literal["gelu", "gelu_tanh", "relu", "silu"]
 Norm = Literal["layer", "rms"]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
+    "silu": F.silu,
 }
 
 
@@ -57,10 +59,14 @@ class TransformerConfig:
         n_heads: attention heads.
         d_ff: features inside a feed-forward layer; 4·d_model by default.
         d_head: features of a head; d_model / n_heads by default.
+        n_kv_heads: heads of keys and values, each for n_heads / n_kv_heads of queries
+            (grouped-query attention, Ainslie et al. 2023); n_heads by default. Not in
+            attention to a memory.
         max_len: rows of the table of learned positions.
         causal: no position sees a later one.
         cross_attention: blocks also attend to a `memory`.
         positions: how order is told, see `lmlib.positions`.
+        rotary_base, rotary_interleaved, rotary_scaling: of rotary positions.
         pad_id: RoBERTa's habit, for learned positions: positions count the tokens that
             are not `pad_id`, and start at pad_id + 1; padding has position pad_id.
         n_segments: kinds of segment; 0 for no segment embedding.
@@ -74,9 +80,14 @@ class TransformerConfig:
         embedding_norm: a norm after the embeddings.
         norm_eps: added to the variance.
         activation: of the feed-forward layer; `gelu_tanh` is the approximation of
-            Hendrycks & Gimpel (2016) that GPT-2 was trained with.
+            Hendrycks & Gimpel (2016) that GPT-2 was trained with; `silu`, gated, makes
+            SwiGLU.
         gated: the activation multiplies a second projection.
         bias: whether linear layers (not norms) have one.
+        qkv_bias, ff_bias: the same of the projections to query, key and value, and of
+            feed-forward layers; `bias` by default.
+        qk_norm: a norm of each head's queries and keys, before they are rotated. Not in
+            attention to a memory.
         scale_scores: scores are divided by √d_head. T5 does not.
         n_buckets, max_distance: of T5's relative bias.
         dropout: of embeddings and of what each sub-layer adds.
@@ -95,10 +106,14 @@ class TransformerConfig:
     n_heads: int
     d_ff: int | None = None
     d_head: int | None = None
+    n_kv_heads: int | None = None
     max_len: int = 512
     causal: bool = False
     cross_attention: bool = False
     positions: Positions = "learned"
+    rotary_base: float = 10_000.0
+    rotary_interleaved: bool = True
+    rotary_scaling: RotaryScaling | None = None
     pad_id: int | None = None
     n_segments: int = 0
     d_embedding: int | None = None
@@ -110,6 +125,9 @@ class TransformerConfig:
     activation: Activation = "gelu"
     gated: bool = False
     bias: bool = True
+    qkv_bias: bool | None = None
+    ff_bias: bool | None = None
+    qk_norm: bool = False
     scale_scores: bool = True
     n_buckets: int = 32
     max_distance: int = 128
@@ -120,7 +138,14 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "d_model", "n_layers", "n_heads", "max_len", "n_buckets")
-        optional = ("max_distance", "d_ff", "d_head", "d_embedding", "n_groups")
+        optional = (
+            "max_distance",
+            "d_ff",
+            "d_head",
+            "n_kv_heads",
+            "d_embedding",
+            "n_groups",
+        )
         for name in (*sizes, *optional):
             value = getattr(self, name)
             if value is None and name in optional:
@@ -133,6 +158,11 @@ class TransformerConfig:
             raise ValueError(
                 "n_heads must divide d_model, unless d_head is given; got "
                 f"n_heads = {self.n_heads}, d_model = {self.d_model}"
+            )
+        if self.n_heads % self.kv_heads:
+            raise ValueError(
+                "n_kv_heads must divide n_heads; got "
+                f"n_kv_heads = {self.n_kv_heads}, n_heads = {self.n_heads}"
             )
         for name in ("dropout", "attention_dropout", "ff_dropout"):
             if not 0 <= getattr(self, name) < 1:
@@ -176,6 +206,16 @@ class TransformerConfig:
     def attention_size(self) -> int:
         """Features of all heads together."""
         return self.d_model if self.d_head is None else self.n_heads * self.d_head
+
+    @property
+    def head_size(self) -> int:
+        """Features of a head."""
+        return self.attention_size // self.n_heads
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
 
     @property
     def embedding_size(self) -> int:
@@ -264,18 +304,28 @@ class Attention(nn.Module):
         self, config: TransformerConfig, *, from_context: bool = False
     ) -> None:
         super().__init__()
-        d, d_attention, bias = config.d_model, config.attention_size, config.bias
+        d, d_attention, d_head = config.d_model, config.attention_size, config.head_size
+        bias = config.bias if config.qkv_bias is None else config.qkv_bias
+        self.n_heads, self.dropout = config.n_heads, config.attention_dropout
+        self.n_kv_heads = config.n_heads if from_context else config.kv_heads
+        d_kv = self.n_kv_heads * d_head
         if from_context:
             self.query = nn.Linear(d, d_attention, bias=bias)
-            self.key_value = nn.Linear(d, 2 * d_attention, bias=bias)
+            self.key_value = nn.Linear(d, 2 * d_kv, bias=bias)
         else:
-            self.qkv = nn.Linear(d, 3 * d_attention, bias=bias)
-        self.output = nn.Linear(d_attention, d, bias=bias)
-        self.rotate = (
-            Rotary() if config.positions == "rotary" and not from_context else None
-        )
+            self.qkv = nn.Linear(d, d_attention + 2 * d_kv, bias=bias)
+        self.output = nn.Linear(d_attention, d, bias=config.bias)
+        normed = config.qk_norm and not from_context
+        self.query_norm = make_norm(config, d_head) if normed else None
+        self.key_norm = make_norm(config, d_head) if normed else None
+        self.rotate = None
+        if config.positions == "rotary" and not from_context:
+            self.rotate = Rotary(
+                base=config.rotary_base,
+                interleaved=config.rotary_interleaved,
+                scaling=config.rotary_scaling,
+            )
         self.from_context = from_context
-        self.n_heads, self.dropout = config.n_heads, config.attention_dropout
         self.scale = None if config.scale_scores else 1.0
 
     def forward(
@@ -299,24 +349,31 @@ class Attention(nn.Module):
         those in `slot`; a `fixed_context` is projected at the first call alone.
         """
         if not self.from_context:
-            query, key, value = self._split(self.qkv(x), 3)
+            h, kv = self.n_heads, self.n_kv_heads
+            query, key, value = _split_heads(self.qkv(x), h, kv, kv)
+            if self.query_norm is not None and self.key_norm is not None:
+                query, key = self.query_norm(query), self.key_norm(key)
             if self.rotate is not None:
                 start = 0 if cache is None else cache.length
                 positions = torch.arange(start, start + x.shape[1], device=x.device)
                 query, key = self.rotate(query, positions), self.rotate(key, positions)
         else:
-            (query,) = self._split(self.query(x), 1)
+            (query,) = _split_heads(self.query(x), self.n_heads)
             stored = cache.get(slot) if cache is not None and fixed_context else None
             if stored is not None:
                 key, value = stored
             elif context is None:
                 raise ValueError("context must be given: keys and values come from it")
             else:
-                key, value = self._split(self.key_value(context), 2)
+                key, value = _split_heads(
+                    self.key_value(context), self.n_heads, self.n_heads
+                )
                 if cache is not None and fixed_context:
                     cache.put(slot, key, value)
         if cache is not None and not fixed_context:
             key, value = cache.put(slot, key, value)
+        if (group := self.n_heads // self.n_kv_heads) > 1:
+            key, value = (x.repeat_interleave(group, dim=1) for x in (key, value))
         dropout = self.dropout if self.training else 0.0
         weights = None
         if return_weights:
@@ -338,11 +395,15 @@ class Attention(nn.Module):
             )
         return self.output(merge_heads(heads)), weights
 
-    def _split(self, x: Tensor, n: int) -> tuple[Tensor, ...]:
-        """`n` tensors of [batch, heads, positions, d_head] out of one projection."""
-        # Unbound where they lie, the gradients are joined where they lie: no copy.
-        split = x.unflatten(-1, (n, self.n_heads, -1)).unbind(dim=2)
-        return tuple(part.transpose(1, 2) for part in split)
+
+def _split_heads(x: Tensor, *heads: int) -> tuple[Tensor, ...]:
+    """For each number of heads a [batch, heads, positions, d_head] out of one product.
+
+    As `lmlib.attention.split_heads` of each part; but cut where they lie, so that the
+    gradients are joined where they lie.
+    """
+    parts = x.unflatten(-1, (sum(heads), -1)).split(heads, dim=2)
+    return tuple(part.transpose(1, 2) for part in parts)
 
 
 class FeedForward(nn.Module):
@@ -355,8 +416,9 @@ class FeedForward(nn.Module):
         super().__init__()
         self.gated = config.gated
         d_up = config.ff_size * (2 if config.gated else 1)
-        self.up = nn.Linear(config.d_model, d_up, bias=config.bias)
-        self.down = nn.Linear(config.ff_size, config.d_model, bias=config.bias)
+        bias = config.bias if config.ff_bias is None else config.ff_bias
+        self.up = nn.Linear(config.d_model, d_up, bias=bias)
+        self.down = nn.Linear(config.ff_size, config.d_model, bias=bias)
         self.activation = ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.ff_dropout)
 

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from lmlib.attention import (
 from lmlib.positions import (
     LearnedPositions,
     Rotary,
+    RotaryScaling,
     SinusoidalPositions,
     T5RelativeBias,
     alibi_bias,
@@ -187,6 +189,29 @@ def test_rotary_has_the_base_that_was_asked_for(interleaved):
         Rotary(base=500.0, interleaved=interleaved)(x),
     ):
         close(got, want, **tolerance(F64, 6))
+
+
+def test_scaled_frequencies_by_hand():
+    """d = 8, base 4: ω = 1, 1/√2, 1/2, √2/4, which turn ω·16/2π = 2.55, 1.80, 1.27 and
+    0.90 times in 16 positions."""
+    angles = partial(rotary_angles, torch.tensor([1]), 8, base=4.0)
+    plain = 4.0 ** -torch.arange(0, 1, 0.25, dtype=F64)
+    close(angles(), plain.numpy()[None], **tolerance(F64, 1))
+    close(angles(scaling=RotaryScaling(8.0)) * 8, plain.numpy()[None], rtol=1e-12)
+    got = angles(scaling=RotaryScaling(8.0, 1.0, 2.0, 16))[0] / plain
+    turns = plain * 16 / (2 * math.pi)
+    between = (turns[1:3] - 1) / (2 - 1)
+    want = [1.0, *(between + (1 - between) / 8), 1 / 8]
+    close(got, np.array(want), rtol=1e-12)
+
+
+@by_layout
+def test_positions_that_are_interpolated(interleaved):
+    x, at = torch.randn(2, 3, 6, dtype=F64), torch.arange(3)
+    rotary = Rotary(interleaved=interleaved, scaling=RotaryScaling(2.0))
+    want = apply_rotary(x, at, interleaved=interleaved)
+    close(rotary(x, 2 * at), want.numpy(), **tolerance(F64, 6))
+    assert (rotary(x, at) - want).abs().max() > 0.1
 
 
 def test_rotary_by_hand():
@@ -512,6 +537,14 @@ MISTAKES = {
     "odd d_head": (
         lambda: apply_rotary(ones(2, 3, 5)),
         "d_head must be even and positive.*got 5",
+    ),
+    "a factor of 0": (
+        lambda: RotaryScaling(0.0),
+        "factor must be positive and low below high; got factor = 0.0",
+    ),
+    "low above high": (
+        lambda: RotaryScaling(2.0, 4.0, 1.0, 8),
+        "low below high; got factor = 2.0, low = 4.0, high = 1.0",
     ),
     "odd d of the angles": (
         lambda: rotary_angles(torch.arange(3), 7),

@@ -142,6 +142,47 @@ def test_attention_is_multi_head_attention_with_the_scheme_of_positions(
     assert_close(got, expected)
 
 
+def test_grouped_queries_and_their_norms(device):
+    """Against `MultiHeadAttention`, with the norm as a part of the rotation."""
+    config = replace(
+        DECODER, n_heads=6, n_kv_heads=2, qk_norm=True, norm="rms", positions="rotary"
+    )
+    config = replace(config, bias=False, qkv_bias=True, rotary_interleaved=False)
+    attention = make(config, device).blocks[0].attention
+    norms = iter([attention.query_norm, attention.key_norm])
+    rotate = Rotary(interleaved=False)
+    oracle = MultiHeadAttention(
+        24, 6, n_kv_heads=2, rotate=lambda x, at: rotate(next(norms)(x), at)
+    ).to(device)
+    with torch.no_grad():
+        for name, rows in zip(
+            ("query", "key", "value"),
+            torch.arange(40).split([24, 8, 8]),
+            strict=True,
+        ):
+            part = getattr(oracle, name)
+            part.weight.copy_(attention.qkv.weight[rows])
+            part.bias.copy_(attention.qkv.bias[rows])
+        assert attention.output.bias is None
+        oracle.output.weight.copy_(attention.output.weight)
+        oracle.output.bias.zero_()
+    x = torch.randn(2, 9, 24, device=device)
+    got, _ = attention(x, causal=True)
+    assert_close(got, oracle(x, mask=causal_mask(9, device=device)))
+    same, weights = attention(x, causal=True, return_weights=True)
+    assert_close(same, got)
+    assert weights.shape == (2, 6, 9, 9)
+
+
+def test_biases_of_their_own():
+    config = replace(DECODER, bias=False, ff_bias=True, n_kv_heads=1)
+    names = {name for name, _ in make(config).blocks[0].named_parameters()}
+    assert {n for n in names if n.endswith("bias") and "norm" not in n} == {
+        "feed_forward.up.bias",
+        "feed_forward.down.bias",
+    }
+
+
 def test_gated_feed_forward_by_hand():
     layer = FeedForward(replace(ENCODER, gated=True, activation="gelu_tanh"))
     x = torch.randn(4, 24)
@@ -439,6 +480,7 @@ def test_d_head_of_its_own():
     [
         ({"d_model": 0}, "d_model must be at least 1, got 0"),
         ({"n_heads": 5}, "n_heads must divide d_model"),
+        ({"n_kv_heads": 2}, "n_kv_heads must divide n_heads; got n_kv_heads = 2, n"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\)"),
         ({"positions": "absolute"}, "positions must be one of learned"),
         ({"activation": "swish"}, "activation must be one of gelu"),

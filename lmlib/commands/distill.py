@@ -129,6 +129,7 @@ def _text(given: argparse.Namespace, kept: Any, student: Any) -> tuple[Any, ...]
     from itertools import islice
 
     from lmlib.data.load import load_corpus
+    from lmlib.models.gpt import GPT
     from lmlib.training.loop import validation_loss
     from lmlib.training.pretrain import corpus_digest, make_objective
 
@@ -137,7 +138,8 @@ def _text(given: argparse.Namespace, kept: Any, student: Any) -> tuple[Any, ...]
             f"{given.teacher} is not fine-tuned, and learns from --text: leave out "
             "--task, or `lmlib finetune` the teacher first"
         )
-    recipe, head = ("causal", "lm") if kept.family == "gpt2" else ("mlm", "mlm")
+    decoder = isinstance(student, GPT)
+    recipe, head = ("causal", "lm") if decoder else ("mlm", "mlm")
     if head not in student.heads:
         raise ValueError(
             f"{given.teacher} has no head for {recipe}: nothing to agree on"
@@ -145,7 +147,7 @@ def _text(given: argparse.Namespace, kept: Any, student: Any) -> tuple[Any, ...]
     # Heads that nothing teaches would fit the student's vectors no more.
     for untaught in set(student.heads) - {head}:
         del student.heads[untaught]
-    length = min(given.length, student.backbone.config.longest)
+    length = min(given.length, student.backbone.config.longest or given.length)
     corpora = [load_corpus(given.text, kept.tokenizer, s) for s in ("train", "valid")]
     plain, held_out = (
         make_objective(

@@ -10,8 +10,8 @@ from lmlib.commands.task_options import add_task, tuned_task
 TEXT = """\
 Measure a model on text, or on a task, that it has not seen.
 
-  a decoder (GPT)      bits per byte: how small the text becomes if the model drives an
-                       arithmetic coder (if its tokenizer gives the text back: WordPiece
+  a decoder (GPT,      bits per byte: how small the text becomes if the model drives an
+  Llama)               arithmetic coder (if its tokenizer gives the text back: WordPiece
                        does not); bits per token; perplexity; how often the likeliest
                        token is the right one
   an encoder (BERT)    bits per masked token and how many it fills in rightly; the same
@@ -144,7 +144,9 @@ def _text(given: argparse.Namespace, kept: Any) -> int:
 
 
 def _recipe(kept: Any) -> str:
-    if kept.family == "gpt2":
+    from lmlib.models.gpt import GPT
+
+    if isinstance(kept.model, GPT):
         return "causal"
     if kept.family == "t5":
         if kept.made.get("recipe") != "span":

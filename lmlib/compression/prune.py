@@ -125,9 +125,15 @@ def prune_heads(attention: Attention, heads: Collection[int]) -> None:
     The output is that of the layer in which these heads gave 0.
 
     Raises:
-        ValueError: no such head, or none would be left.
+        ValueError: no such head, none would be left, or several share one of keys and
+            values, which then cannot go with any of them.
     """
     n = attention.n_heads
+    if attention.n_kv_heads != n:
+        raise ValueError(
+            f"attention must have keys and values for each head, not "
+            f"{attention.n_kv_heads} for {n}"
+        )
     left = _left("heads", heads, n)
     rows = torch.arange(attention.output.in_features).view(n, -1)[left].flatten()
     size = attention.output.in_features
@@ -135,7 +141,7 @@ def prune_heads(attention: Attention, heads: Collection[int]) -> None:
         attention.qkv, torch.cat([rows + i * size for i in range(3)]), 0
     )
     attention.output = _selected(attention.output, rows, 1)
-    attention.n_heads = len(left)
+    attention.n_heads = attention.n_kv_heads = len(left)
 
 
 @torch.no_grad()

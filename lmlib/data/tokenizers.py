@@ -495,6 +495,11 @@ def _load_bert(folder: Path, settings: Mapping[str, Any]) -> SubwordTokenizer:
 
 
 def _load_gpt2(folder: Path, settings: Mapping[str, Any]) -> SubwordTokenizer:
+    if (name := str(settings.get("tokenizer_class", ""))).startswith("Qwen"):
+        raise ValueError(
+            f"a {name} cuts words in another way than GPT-2, and needs its "
+            f"tokenizer.json, which is not in {folder}"
+        )
     try:
         model = models.BPE.from_file(
             str(folder / "vocab.json"), str(folder / "merges.txt")

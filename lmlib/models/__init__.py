@@ -9,11 +9,22 @@
 from torch import nn
 
 from lmlib.models.bert import ALBERT, BERT, ROBERTA, Albert, Bert, Roberta
-from lmlib.models.gpt import GPT, GPT2, GPT3
+from lmlib.models.gpt import GPT, GPT1, GPT2, GPT3
+from lmlib.models.llama import LLAMA, Llama
 from lmlib.models.pangu import PANGU, PanGu
 from lmlib.models.t5 import T5, T5_SIZES
 
-PUBLISHED = (*BERT, *ROBERTA, *ALBERT, *GPT2, *GPT3, *T5_SIZES, *PANGU)
+PUBLISHED = (
+    *BERT,
+    *ROBERTA,
+    *ALBERT,
+    *GPT1,
+    *GPT2,
+    *GPT3,
+    *T5_SIZES,
+    *PANGU,
+    *LLAMA,
+)
 
 
 def build(name: str) -> nn.Module:
@@ -28,10 +39,13 @@ def build(name: str) -> nn.Module:
         return Roberta(ROBERTA[name])
     if name in ALBERT:
         return Albert(ALBERT[name])
-    if name in GPT2 or name in GPT3:
-        return GPT((GPT2 | GPT3)[name])
+    if name in (decoders := GPT1 | GPT2 | GPT3):
+        return GPT(decoders[name])
     if name in T5_SIZES:
         return T5(T5_SIZES[name])
     if name in PANGU:
         return PanGu(PANGU[name])
+    if name in LLAMA:
+        config, tied = LLAMA[name]
+        return Llama(config, tied=tied)
     raise ValueError(f"name must be one of {', '.join(PUBLISHED)}; got {name!r}")

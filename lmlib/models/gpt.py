@@ -1,11 +1,14 @@
-"""GPT-2 and GPT-3: decoders that predict the next token (section 3.2).
+"""GPT, GPT-2 and GPT-3: decoders that predict the next token (sections 1.2 and 3.2).
 
-Sources: Radford et al. (2019), "Language Models are Unsupervised Multitask Learners";
-Brown et al. (2020), "Language Models are Few-Shot Learners". Left out: GPT-3's every
-second layer attends to a band of near positions alone (section 2.1, after the Sparse
-Transformer, without figures); here all layers attend to the whole past. That changes
-neither the parameters nor their number.
+Sources: Radford et al. (2018), "Improving Language Understanding by Generative
+Pre-Training"; Radford et al. (2019), "Language Models are Unsupervised Multitask
+Learners"; Brown et al. (2020), "Language Models are Few-Shot Learners". Left out:
+GPT-3's every second layer attends to a band of near positions alone (section 2.1, after
+the Sparse Transformer, without figures); here all layers attend to the whole past. That
+changes neither the parameters nor their number.
 """
+
+from dataclasses import replace
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -15,7 +18,10 @@ from lmlib.transformer import Cache, Transformer, TransformerConfig
 
 
 class GPT(nn.Module):
-    """A decoder and its language-model head, which shares the token embedding.
+    """A decoder and its language-model head.
+
+    Parameters:
+        tied: the head shares the token embedding, or has a table of its own.
 
     Attributes:
         backbone: the `Transformer`.
@@ -27,15 +33,17 @@ class GPT(nn.Module):
 
     family = "gpt2"
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, *, tied: bool = True) -> None:
         super().__init__()
         if not config.causal or config.cross_attention:
             raise ValueError("config must be causal, without cross_attention")
-        self.config = config
+        self.config, self.tied = config, tied
         self.backbone = self.make_backbone(config)
-        self.heads = nn.ModuleDict(
-            {"lm": LMHead(config, self.backbone.embeddings.token)}
-        )
+        table = self.backbone.embeddings.token
+        if not tied:
+            table = nn.Embedding(config.vocab_size, config.embedding_size)
+            nn.init.normal_(table.weight, std=config.init_std)
+        self.heads = nn.ModuleDict({"lm": LMHead(config, table)})
 
     def make_backbone(self, config: TransformerConfig) -> Transformer:
         """What a family with another backbone overrides."""
@@ -90,6 +98,14 @@ def gpt_config(
     )
 
 
+# Radford et al. 2018, section 4.1: a norm after each sub-layer, and none at the end.
+# The vocabulary is that of the release.
+GPT1: dict[str, TransformerConfig] = {
+    "gpt": replace(
+        gpt_config(768, 12, 12, vocab_size=40478, max_len=512), norm_first=False
+    ),
+}
+
 GPT2: dict[str, TransformerConfig] = {
     "gpt2": gpt_config(768, 12, 12),
     "gpt2-medium": gpt_config(1024, 24, 16),
@@ -98,18 +114,19 @@ GPT2: dict[str, TransformerConfig] = {
 }
 
 # Table 2.1 of Brown et al. Two of its rows contradict themselves: XL has d_model 2048
-# with 24 heads of 128, and only 16 heads make its 1.3 billion; 13B has d_model 5140
-# with 40 heads of 128 = 5120, which we take at its word, with d_head = 128.
+# with 24 heads of 128, and only 16 heads make its 1.3 billion; 13B has d_model 5140,
+# which 40 heads of 128 = 5120 do not fill. Table D.1 has 12,850 million parameters, and
+# 5120 makes them.
 GPT3: dict[str, TransformerConfig] = {
-    f"gpt3-{size}": gpt_config(d_model, n_layers, n_heads, max_len=2048, d_head=d_head)
-    for size, d_model, n_layers, n_heads, d_head in (
-        ("small", 768, 12, 12, None),
-        ("medium", 1024, 24, 16, None),
-        ("large", 1536, 24, 16, None),
-        ("xl", 2048, 24, 16, None),
-        ("2.7b", 2560, 32, 32, None),
-        ("6.7b", 4096, 32, 32, None),
-        ("13b", 5140, 40, 40, 128),
-        ("175b", 12288, 96, 96, None),
+    f"gpt3-{size}": gpt_config(d_model, n_layers, n_heads, max_len=2048)
+    for size, d_model, n_layers, n_heads in (
+        ("small", 768, 12, 12),
+        ("medium", 1024, 24, 16),
+        ("large", 1536, 24, 16),
+        ("xl", 2048, 24, 16),
+        ("2.7b", 2560, 32, 32),
+        ("6.7b", 4096, 32, 32),
+        ("13b", 5120, 40, 40),
+        ("175b", 12288, 96, 96),
     )
 }

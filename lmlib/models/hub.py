@@ -2,8 +2,8 @@
 
 A checkpoint is a folder with `config.json` and `model.safetensors` (or several files
 and `model.safetensors.index.json`). `lmlib.models.layouts` knows the names that
-`transformers` gives to the weights of BERT, RoBERTa, ALBERT, GPT-2 and T5; neither
-module needs `transformers`.
+`transformers` gives to the weights of BERT, RoBERTa, ALBERT, GPT-2, T5, Llama and what
+is built like Llama; neither module needs `transformers`.
 
     model = load("bert-base-uncased")   # a local folder, such as a clone from the hub
     save(model, "my-bert")              # for `load`, or transformers' from_pretrained
@@ -135,7 +135,7 @@ def save(
     _check_places(model.family, {weight.ours for weight in weights}, state.keys())
     tensors: dict[str, Tensor] = {}
     for weight in weights:
-        parts = state[weight.ours].detach().cpu().chunk(len(weight.theirs))
+        parts = weight.parts(state[weight.ours].detach().cpu())
         for name, part in zip(weight.theirs, parts, strict=True):
             part = part.T if weight.transposed else part
             # A part is a view; safetensors wants tensors that share no memory.
@@ -348,8 +348,16 @@ def _assign(
     if weight.transposed:
         parts = [part.T for part in parts]
     shapes = [tuple(part.shape) for part in parts]
-    if len(parts) > 1 and len(set(shapes)) > 1:
+    if len(parts) > 1 and weight.rows is None and len(set(shapes)) > 1:
         raise ValueError(f"{', '.join(weight.theirs)} differ in shape: {shapes}")
+    for stored, shape, rows in zip(
+        weight.theirs, shapes, weight.rows or (), strict=False
+    ):
+        if shape != (rows, *expected[1:]):
+            raise ValueError(
+                f"{stored} must have the shape {(rows, *expected[1:])} by "
+                f"config.json, got {shape}"
+            )
     for stored, part in zip(weight.theirs, parts, strict=True):
         if not part.is_floating_point() or part.element_size() < 2:
             raise ValueError(

@@ -11,10 +11,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lmlib.models.bert import Albert, Bert, Roberta
 from lmlib.models.gpt import GPT, gpt_config
+from lmlib.models.llama import Llama, llama_config
 from lmlib.models.t5 import T5, T5Config, t5_config
+from lmlib.positions import RotaryScaling
 from lmlib.transformer import TransformerConfig
 
 Model = Bert | GPT | T5
@@ -26,12 +29,18 @@ class Weight:
     """One of our parameters, and the stored ones that it is made of.
 
     `theirs` are stacked along the first dimension: query, key and value are one
-    product here and three there. GPT-2 stores its matrices transposed.
+    product here and three there. They have as many `rows` each, by default the same.
+    GPT-2 stores its matrices transposed.
     """
 
     ours: str
     theirs: tuple[str, ...]
     transposed: bool = False
+    rows: tuple[int, ...] | None = None
+
+    def parts(self, whole: Tensor) -> tuple[Tensor, ...]:
+        """Those of `theirs`, out of ours."""
+        return whole.split(self.rows or len(whole) // len(self.theirs))
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,8 @@ def family_of(settings: Settings, names: Collection[str]) -> str | None:
 
 # BertForMaskedLM, GPT2LMHeadModel, T5WithLMHeadModel; but not BertGenerationEncoder.
 _ARCHITECTURE = re.compile(
-    r"(Bert|Roberta|Albert|GPT2|T5)(?=Model|For|LMHead|With|DoubleHeads)"
+    r"(Bert|Roberta|Albert|GPT2|T5|Llama|Qwen2|Qwen3)"
+    r"(?=Model|For|LMHead|With|DoubleHeads)"
 )
 _MARKS = {
     "bert": r"bert\.|cls\.(predictions|seq_relationship)\.",
@@ -143,9 +153,12 @@ def _configs(model: Model) -> list[TransformerConfig]:
         replace(
             config,
             d_ff=config.ff_size,
-            d_head=config.attention_size // config.n_heads,
+            d_head=config.head_size,
+            n_kv_heads=config.kv_heads,
             d_embedding=config.embedding_size,
             n_groups=config.n_blocks,
+            qkv_bias=config.bias if config.qkv_bias is None else config.qkv_bias,
+            ff_bias=config.bias if config.ff_bias is None else config.ff_bias,
         )
         for config in halves
     ]
@@ -177,6 +190,7 @@ _ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
+    "silu": "silu",
 }
 
 
@@ -584,6 +598,157 @@ def _t5_copies(model: T5) -> dict[str, str]:
     return dict.fromkeys(names, "shared.weight")
 
 
+# -- Llama, Qwen2, Qwen3, openPangu ---------------------------------------------------
+
+
+def _make_llama(settings: Settings, names: Collection[str]) -> Llama:
+    family = settings["model_type"]
+    _refuse(settings, use_sliding_window=False, partial_rotary_factor=1.0)
+    if unlike := {*(settings.get("layer_types") or ())} - {"full_attention"}:
+        raise ValueError(
+            "layer_types in config.json must all be 'full_attention', all that lmlib "
+            f"has; got {', '.join(sorted(map(repr, unlike)))}"
+        )
+    n_heads = _get(settings, "num_attention_heads")
+    usual = 2048 if family == "llama" else 32768
+    max_len = settings.get("max_position_embeddings", usual)
+    base, scaling = _read_rotary(settings, max_len)
+    if family == "qwen2":
+        bias, qkv_bias, ff_bias = False, True, False
+    elif family == "PanguEmbedded":
+        bias, qkv_bias, ff_bias = settings.get("bias", True), None, False
+    else:
+        bias, qkv_bias = settings.get("attention_bias", False), None
+        ff_bias = settings.get("mlp_bias", False) if family == "llama" else False
+    config = llama_config(
+        _get(settings, "hidden_size"),
+        _get(settings, "intermediate_size"),
+        _get(settings, "num_hidden_layers"),
+        n_heads,
+        settings.get("num_key_value_heads") or n_heads,
+        vocab_size=_get(settings, "vocab_size"),
+        max_len=max_len,
+        d_head=settings.get("head_dim") or (128 if family == "qwen3" else None),
+        rotary_base=base,
+        rotary_scaling=scaling,
+        bias=bias,
+        qkv_bias=qkv_bias,
+        ff_bias=ff_bias,
+        qk_norm=family == "qwen3",
+        norm_eps=settings.get("rms_norm_eps", 1e-6),
+        activation=_read_activation(settings.get("hidden_act", "silu")),
+        attention_dropout=settings.get("attention_dropout", 0.0),
+        init_std=settings.get("initializer_range", 0.02),
+    )
+    return Llama(config, tied=settings.get("tie_word_embeddings", False))
+
+
+def _read_rotary(
+    settings: Settings, max_len: int
+) -> tuple[float, RotaryScaling | None]:
+    """Base and scaling: in `rope_parameters` since transformers 5, before that in
+    `rope_theta` and `rope_scaling`, whose kind was first called `type`."""
+    rope = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
+    _refuse(rope, partial_rotary_factor=1.0)
+    base = float(rope.get("rope_theta") or settings.get("rope_theta") or 10_000.0)
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind == "default":
+        return base, None
+    if kind == "linear":
+        return base, RotaryScaling(_get(rope, "factor"))
+    if kind == "llama3":
+        return base, RotaryScaling(
+            _get(rope, "factor"),
+            _get(rope, "low_freq_factor"),
+            _get(rope, "high_freq_factor"),
+            rope.get("original_max_position_embeddings", max_len),
+        )
+    raise ValueError(
+        "the type of rotary scaling in config.json must be default, linear or llama3, "
+        f"all that lmlib has; got {kind!r}"
+    )
+
+
+def _llama_settings(model: Llama) -> dict[str, Any]:
+    config, family, scaling = model.config, model.family, model.config.rotary_scaling
+    rope: dict[str, Any] = {"rope_type": "default"}
+    if scaling is not None:
+        rope = {"rope_type": "linear", "factor": scaling.factor}
+    if scaling is not None and scaling.original_len is not None:
+        rope |= {
+            "rope_type": "llama3",
+            "low_freq_factor": scaling.low,
+            "high_freq_factor": scaling.high,
+            "original_max_position_embeddings": scaling.original_len,
+        }
+    settings: dict[str, Any] = {
+        "model_type": family,
+        "architectures": [f"{family.capitalize()}ForCausalLM"],
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.d_model,
+        "intermediate_size": config.ff_size,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.head_size,
+        "max_position_embeddings": config.max_len,
+        "rms_norm_eps": config.norm_eps,
+        "hidden_act": _write_activation(config.activation),
+        "attention_dropout": config.attention_dropout,
+        "initializer_range": config.init_std,
+        "tie_word_embeddings": model.tied,
+        # For transformers 5 and those before it.
+        "rope_parameters": {"rope_theta": config.rotary_base, **rope},
+        "rope_theta": config.rotary_base,
+        "rope_scaling": None if scaling is None else rope,
+    }
+    if family != "qwen2":
+        settings["attention_bias"] = config.bias
+    if family == "llama":
+        settings["mlp_bias"] = config.bias if config.ff_bias is None else config.ff_bias
+    return settings
+
+
+def _llama_weights(model: Llama) -> list[Weight]:
+    config = model.config
+    kv = config.kv_heads * config.head_size
+    rows = {"attention.qkv": (config.attention_size, kv, kv)}
+    weights = [
+        Weight("backbone.embeddings.token.weight", ("model.embed_tokens.weight",)),
+        Weight("backbone.final_norm.weight", ("model.norm.weight",)),
+    ]
+    if not model.tied:
+        weights.append(Weight("heads.lm.embedding.weight", ("lm_head.weight",)))
+    names = {
+        "attention.qkv": [f"self_attn.{x}_proj" for x in "qkv"],
+        "attention.output": ["self_attn.o_proj"],
+        "feed_forward.up": ["mlp.gate_proj", "mlp.up_proj"],
+        "feed_forward.down": ["mlp.down_proj"],
+        "attention_norm": ["input_layernorm"],
+        "feed_forward_norm": ["post_attention_layernorm"],
+    }
+    if config.qk_norm:
+        names["attention.query_norm"] = ["self_attn.q_norm"]
+        names["attention.key_norm"] = ["self_attn.k_norm"]
+    for i in range(config.n_layers):
+        ours = f"backbone.blocks.{i}"
+        for name, parts in names.items():
+            module = model.get_submodule(f"{ours}.{name}")
+            weights += [
+                Weight(
+                    f"{ours}.{name}.{kind}",
+                    tuple(f"model.layers.{i}.{part}.{kind}" for part in parts),
+                    rows=rows.get(name),
+                )
+                for kind, _ in module.named_parameters()
+            ]
+    return weights
+
+
+def _llama_copies(model: Llama) -> dict[str, str]:
+    return {"lm_head.weight": "model.embed_tokens.weight"} if model.tied else {}
+
+
 # -- All ------------------------------------------------------------------------------
 
 
@@ -598,6 +763,16 @@ def _bert_layout(family: str, *heads: str) -> Layout:
         ignored=r"\b(position_ids|token_type_ids)$",
     )
 
+
+_LLAMA = Layout(
+    prefix="model.",
+    heads=("lm_head.",),
+    make=_make_llama,
+    settings=_llama_settings,
+    weights=_llama_weights,
+    copies=_llama_copies,
+    ignored=r"\brotary_emb\.inv_freq$",
+)
 
 FAMILIES: dict[str, Layout] = {
     "bert": _bert_layout("bert", "cls."),
@@ -622,4 +797,7 @@ FAMILIES: dict[str, Layout] = {
         # In the first checkpoints; cross-attention has no positions.
         ignored=r"EncDecAttention\.relative_attention_bias\.weight$",
     ),
+    # Written as llama: openPangu's dense models have the same names and another word
+    # for attention_bias.
+    **dict.fromkeys(("llama", "qwen2", "qwen3", "PanguEmbedded"), _LLAMA),
 }

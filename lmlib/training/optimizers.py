@@ -14,6 +14,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from lmlib.training.muon import Muon
+from lmlib.transformer import Attention
 
 Decay = Literal["linear", "cosine", "constant"]
 
@@ -74,7 +75,8 @@ def make_optimizers(
     its rate as `peak_lr`, of which `set_learning_rate` gives it a share.
 
     Raises:
-        ValueError: nothing trains.
+        ValueError: nothing trains; or Muon would have to cut query, key and value of
+            unequal heights apart (grouped-query attention).
     """
     parameters = dict(model.named_parameters())
     groups = parameter_groups(model, muon=muon)
@@ -91,6 +93,13 @@ def make_optimizers(
     if adam:
         optimizers.append(AdamW(adam, lr=lr, betas=betas, eps=eps, fused=True))
     if groups["muon"]:
+        if any(
+            isinstance(module, Attention) and module.n_kv_heads != module.n_heads
+            for module in model.modules()
+        ):
+            raise ValueError(
+                "Muon is for as many heads of keys and values as of queries; take AdamW"
+            )
         by_height: dict[int, list[torch.Tensor]] = {}
         for name in groups["muon"]:
             height = _STACKED.get(name.split(".")[-2], 1) if "." in name else 1

@@ -31,6 +31,7 @@ from lmlib.data.tokenizers import Tokenizer, load_tokenizer
 from lmlib.models import hub
 from lmlib.models.bert import Albert, Bert, Roberta
 from lmlib.models.gpt import GPT
+from lmlib.models.llama import Llama
 from lmlib.models.t5 import T5
 from lmlib.training.checkpoints import load_model_state, write_json, write_tensors
 from lmlib.training.finetune import Pretrained, new_head
@@ -47,7 +48,7 @@ class SavedModel:
     Attributes:
         model: as in the Hugging Face layout; or, fine-tuned, backbone and
             `heads["task"]`.
-        family: of the backbone: bert, roberta, albert, gpt2 or t5.
+        family: of the backbone: bert, roberta, albert, gpt2, t5, llama, qwen2, qwen3.
         made: the content of lmlib.json; empty for a checkpoint from elsewhere.
     """
 
@@ -211,14 +212,16 @@ def circumstances() -> dict[str, Any]:
 def _around(backbone: Any, family: str) -> Pretrained:
     """A model of `family` that has this backbone, and no head of its own."""
     with torch.device("meta"):
-        if family == "gpt2":
-            model = GPT(backbone.config)
+        if family in ("gpt2", "llama", "qwen2", "qwen3"):
+            model = (GPT if family == "gpt2" else Llama)(backbone.config)
             model.backbone = backbone
             model.heads["lm"].embedding = backbone.embeddings.token
             return model
         classes = {"bert": Bert, "roberta": Roberta, "albert": Albert}
         if family not in classes:
-            raise ValueError(f"family must be one of {', '.join(classes)}, gpt2")
+            raise ValueError(
+                f"family must be one of {', '.join(classes)}, gpt2, llama, qwen2, qwen3"
+            )
         encoder = classes[family](backbone.config, heads=())
         encoder.backbone = backbone
         return encoder

@@ -3,7 +3,16 @@
 import pytest
 
 from lmlib.cli import main
-from tests.commands.samples import finetuned, pretrained
+from lmlib.data.tokenizers import ByteTokenizer
+from lmlib.models.llama import Llama, llama_config
+from lmlib.training.saved import load, save
+from tests.commands.samples import (
+    examples_file,
+    finetuned,
+    pretrained,
+    text_folder,
+    tune,
+)
 
 
 def test_continues_a_text_by_seed(tmp_path, capsys):
@@ -16,6 +25,29 @@ def test_continues_a_text_by_seed(tmp_path, capsys):
         said.append(capsys.readouterr().out)
     assert said[0].count("The cat") == 2
     assert said[0] == said[1] != said[2]
+
+
+def test_a_llama_writes_is_measured_tuned_and_compresses(tmp_path, capsys):
+    config = llama_config(16, 24, 2, 4, 2, vocab_size=260, init_std=0.3, qk_norm=True)
+    model, out = Llama(config, tied=False), tmp_path / "llama"
+    save(model, ByteTokenizer(), out)
+    assert main(["generate", str(out), "The cat", "--tokens", "8"]) == 0
+    assert "The cat" in capsys.readouterr().out
+    text = text_folder(tmp_path / "text")
+    assert main(["evaluate", str(out), "--text", text, "--length", "24"]) == 0
+    assert "bits per byte" in capsys.readouterr().out
+    tuned, examples = tmp_path / "tuned", examples_file(tmp_path / "examples.jsonl")
+    assert tune(out, examples, tuned) == 0
+    assert load(tuned).family == "qwen3"
+    short = tmp_path / "short.txt"
+    short.write_bytes(b"The cat sat.\xff")
+    with_it = ["--model", str(out), "-o"]
+    archive, back = tmp_path / "short.lmz", tmp_path / "back.txt"
+    assert (
+        main(["compress", str(short), "--method", "gpt", *with_it, str(archive)]) == 0
+    )
+    assert main(["decompress", str(archive), *with_it, str(back)]) == 0
+    assert back.read_bytes() == short.read_bytes()
 
 
 def test_a_tuned_decoder_answers(tmp_path, capsys):

@@ -1,16 +1,25 @@
 """A transformer's next byte: against sums over all ways to cut a text into tokens."""
 
 import functools
+import json
 import math
 
 import numpy as np
 import pytest
+import tokenizers
 import torch
 
 from lmlib.compression import neural
 from lmlib.compression.neural import NextByte, Transformer, beside_mixed, load
 from lmlib.compression.predictors import Bits, bits, decode, encode
-from lmlib.data.tokenizers import ByteTokenizer, token_bytes, train_bpe, train_wordpiece
+from lmlib.data.tokenizers import (
+    ByteTokenizer,
+    SubwordTokenizer,
+    _byte_alphabet,
+    token_bytes,
+    train_bpe,
+    train_wordpiece,
+)
 from lmlib.models.gpt import GPT
 from lmlib.shipped import shipped
 from lmlib.transformer import TransformerConfig
@@ -101,6 +110,21 @@ def test_bytes_come_back_beyond_the_models_positions(bpe, data):
     transformer = tiny(bpe, max_len=16)
     payload = encode(beside_mixed(transformer), data)
     assert decode(beside_mixed(transformer), payload, len(data)) == data
+
+
+def test_bytes_that_are_no_tokens_come_back(bpe):
+    """As in SmolLM2's vocabulary: some bytes were in no text that it was made from."""
+    model = json.loads(bpe.inner.to_str())
+    gone = {_byte_alphabet()[byte] for byte in b"\xff\x04"}
+    model["model"]["vocab"] = {
+        text: i for text, i in model["model"]["vocab"].items() if text not in gone
+    }
+    lacking = SubwordTokenizer(tokenizers.Tokenizer.from_str(json.dumps(model)))
+    transformer = tiny(lacking)
+    assert b"\xff" not in transformer.texts
+    data = b"\xff the cat\x04\xff\xff sat \x04 on" + "\u5b66".encode() + b"\xff"
+    archive = encode(Bits(NextByte(transformer)), data)
+    assert decode(Bits(NextByte(transformer)), archive, len(data)) == data
 
 
 def test_the_window_moves_on(bpe):

@@ -150,6 +150,12 @@ def test_heads_that_cannot_go(heads):
         prune_heads(Attention(CONFIG), heads)
 
 
+def test_heads_that_share_keys_and_values_stay():
+    layer = Attention(replace(CONFIG, n_kv_heads=1))
+    with pytest.raises(ValueError, match="keys and values for each head, not 1 for 3"):
+        prune_heads(layer, [0])
+
+
 def test_stored_bits_by_hand():
     codes = torch.tensor([[0, 3, 0, 0], [1, 0, 0, 0]])
     kept = codes != 0

@@ -7,6 +7,7 @@ attention weights; lmlib computes logits and gradients in its fast way.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -54,6 +55,24 @@ def t5_v1_1() -> nn.Module:
     return model
 
 
+# So short that of the four frequencies of 8 features each is in another case.
+LLAMA_3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+
+
+def llama(family: str, **settings: Any) -> nn.Module:
+    """Four heads of queries on two of keys and values, in any of three families."""
+    sizes = ENCODER | {"num_attention_heads": 4, "num_key_value_heads": 2, **settings}
+    config = getattr(transformers, f"{family}Config")(**sizes)
+    return getattr(transformers, f"{family}ForCausalLM")(config)
+
+
 MAKERS: dict[str, Callable[[], nn.Module]] = {
     "BERT": lambda: transformers.BertForPreTraining(transformers.BertConfig(**ENCODER)),
     "BERT, MLM only": lambda: transformers.BertForMaskedLM(
@@ -73,6 +92,20 @@ MAKERS: dict[str, Callable[[], nn.Module]] = {
             vocab_size=VOCAB, n_positions=32, n_embd=D, n_layer=3, n_head=3, n_inner=40
         )
     ),
+    "Llama": lambda: llama("Llama"),
+    "Llama, all options": lambda: llama(
+        "Llama",
+        head_dim=6,
+        attention_bias=True,
+        mlp_bias=True,
+        tie_word_embeddings=True,
+        rope_parameters=LLAMA_3,
+    ),
+    "Llama, linear": lambda: llama(
+        "Llama", rope_parameters={"rope_type": "linear", "factor": 4.0}
+    ),
+    "Qwen2": lambda: llama("Qwen2", tie_word_embeddings=True),
+    "Qwen3": lambda: llama("Qwen3", head_dim=10),
     "T5": lambda: transformers.T5ForConditionalGeneration(
         transformers.T5Config(**T5_SIZES)
     ),
@@ -269,8 +302,7 @@ def _split(model: nn.Module, get: Callable[[nn.Parameter], Tensor]):
     """(our name, their name, what `get` gives of it) for every stored weight."""
     for weight in FAMILIES[model.family].weights(model):
         whole = get(model.get_parameter(weight.ours))
-        parts = whole.chunk(len(weight.theirs))
-        for their_name, part in zip(weight.theirs, parts, strict=True):
+        for their_name, part in zip(weight.theirs, weight.parts(whole), strict=True):
             yield weight.ours, their_name, part.T if weight.transposed else part
 
 

@@ -16,6 +16,7 @@ from lmlib.transformer import Cache, count_parameters
 # (117M, 345M, 762M, 1542M: "our original parameter counts were wrong"). GPT-3: table
 # 2.1 of Brown et al. 2020. The printed figures have two or three digits.
 PAPERS = {
+    "gpt": (117, 0.005),  # table 2 of the paper of GPT-2 has it beside its own smallest
     "gpt2": (124, 0.005),
     "gpt2-medium": (355, 0.005),
     "gpt2-large": (774, 0.005),
@@ -23,10 +24,10 @@ PAPERS = {
     "gpt3-small": (125, 0.01),
     "gpt3-medium": (350, 0.02),
     "gpt3-large": (760, 0.01),
-    "gpt3-xl": (1300, 0.02),
+    "gpt3-xl": (1320, 0.004),  # table D.1
     "gpt3-2.7b": (2700, 0.02),
     "gpt3-6.7b": (6700, 0.01),
-    "gpt3-13b": (13000, 0.01),
+    "gpt3-13b": (12850, 0.0005),  # table D.1
     "gpt3-175b": (175000, 0.005),
 }
 
@@ -53,6 +54,44 @@ def test_sizes_are_exactly_those_of_transformers(name):
         )
         model = build(name)
     assert count_parameters(model) == reference.num_parameters()
+
+
+def test_the_size_of_gpt_is_exactly_that_of_transformers():
+    with torch.device("meta"):
+        reference = transformers.OpenAIGPTLMHeadModel(transformers.OpenAIGPTConfig())
+        model = build("gpt")
+    assert count_parameters(model) == reference.num_parameters() == 116_534_784
+
+
+def test_gpt_computes_what_transformers_does():
+    """Which stores its matrices as GPT-2 does; lmlib has no reader for its layout."""
+    theirs = transformers.OpenAIGPTLMHeadModel(
+        transformers.OpenAIGPTConfig(
+            vocab_size=31, n_positions=16, n_embd=24, n_layer=2, n_head=3
+        )
+    ).eval()
+    model = GPT(replace(SMALL, norm_first=False)).eval()
+    names = {
+        "attention.qkv": "attn.c_attn",
+        "attention.output": "attn.c_proj",
+        "attention_norm": "ln_1",
+        "feed_forward.up": "mlp.c_fc",
+        "feed_forward.down": "mlp.c_proj",
+        "feed_forward_norm": "ln_2",
+    }
+    with torch.no_grad():
+        body = theirs.transformer
+        model.backbone.embeddings.token.weight.copy_(body.tokens_embed.weight)
+        model.backbone.embeddings.position.table.copy_(body.positions_embed.weight)
+        for ours, other in zip(model.backbone.blocks, body.h, strict=True):
+            for name, their_name in names.items():
+                part, given = ours.get_submodule(name), other.get_submodule(their_name)
+                bias = given.bias.normal_(std=0.3)
+                given.weight.normal_(1.0 if "ln" in their_name else 0.0, 0.3)
+                part.weight.copy_(given.weight.transpose(0, -1))
+                part.bias.copy_(bias)
+        ids = torch.randint(31, (2, 8))
+        torch.testing.assert_close(model(ids), theirs(ids).logits, atol=1e-5, rtol=1e-5)
 
 
 def test_size_of_gpt3_by_hand():

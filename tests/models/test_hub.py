@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
 from lmlib.models import PANGU, Bert, PanGu, hub
+from lmlib.models.generate import generate
 from lmlib.models.layouts import FAMILIES
 from lmlib.training.lora import add_lora, merge_lora
 from tests.models import pairs
@@ -228,7 +229,12 @@ def test_a_config_without_a_model_type(name, by, tmp_path):
     if by == "names":
         del config["architectures"]
     (tmp_path / "config.json").write_text(json.dumps(config))
-    pairs.assert_same_weights(reference, hub.load(tmp_path))
+    if by == "names" and name.startswith(("Llama", "Qwen")):
+        # Mistral, Gemma and others have the same names, and are other models.
+        with pytest.raises(ValueError, match="neither architectures nor the names"):
+            hub.load(tmp_path)
+    else:
+        pairs.assert_same_weights(reference, hub.load(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +246,9 @@ def test_a_model_type_that_nothing_tells(architectures, tmp_path):
         tmp_path
     )
     change(tmp_path, model_type=None, architectures=architectures)
-    with pytest.raises(ValueError, match=r"one of bert, .*, t5; add it: neither"):
+    with pytest.raises(
+        ValueError, match=r"one of bert, .*, PanguEmbedded; add it: neither"
+    ):
         hub.load(tmp_path)
     change(tmp_path, model_type="bert")
     assert hub.load(tmp_path).family == "bert"
@@ -264,7 +272,10 @@ def test_half_precision_files_make_single_precision_models(name, dtype, tmp_path
     assert {tensor.dtype for tensor in stored.values()} == {dtype}
     model = hub.load(tmp_path)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    reference.float()  # exactly the weights of the file
+    # Exactly the weights of the file; and the frequencies of rotary positions, which
+    # the rounded model has rounded as well, anew.
+    state, reference = reference.float().state_dict(), pairs.make_reference(name)
+    reference.load_state_dict(state)
     pairs.assert_same_weights(reference, model)
     inputs = pairs.make_inputs(name)
     differences = pairs.forward_difference(reference, model, inputs)
@@ -439,15 +450,19 @@ REFUSED = {
     ),
     "model type": (
         None,
-        {"model_type": "llama"},
-        "must be one of bert, roberta, albert, gpt2, t5; got 'llama'",
+        {"model_type": "mamba"},
+        "must be one of bert, roberta, albert, gpt2, t5, llama, .*; got 'mamba'",
     ),
     "option": (
         None,
         {"position_embedding_type": "relative_key"},
         "position_embedding_type in config.json must be 'absolute'",
     ),
-    "activation": (None, {"hidden_act": "silu"}, "activation in config.json must be"),
+    "activation": (
+        None,
+        {"hidden_act": "quick_gelu"},
+        "activation in config.json must be",
+    ),
 }
 
 
@@ -533,3 +548,92 @@ def test_an_index_may_not_point_elsewhere(bert):
         (bert / "model.safetensors.index.json").write_text(json.dumps(index))
         with pytest.raises(ValueError, match=f"the index names '{name}', which is not"):
             hub.load(bert)
+
+
+# -- Llama and its relatives ----------------------------------------------------------
+
+
+def rope(folder, **settings):
+    """Take the settings of rotary positions out of config.json, and put others in."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for name in ("rope_parameters", "rope_theta", "rope_scaling"):
+        config.pop(name, None)
+    path.write_text(json.dumps(config | settings))
+
+
+SCALED = {k: v for k, v in pairs.LLAMA_3.items() if k != "rope_theta"}
+OLD_TYPE = {"type" if k == "rope_type" else k: v for k, v in SCALED.items()}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rope_parameters": pairs.LLAMA_3},
+        {"rope_theta": 500.0, "rope_scaling": SCALED},
+        {"rope_theta": 500.0, "rope_scaling": OLD_TYPE},
+        {"rope_theta": 500.0, "rope_parameters": SCALED},
+    ],
+    ids=["new", "old", "oldest", "mixed"],
+)
+def test_spellings_of_rotary_settings(settings, tmp_path):
+    reference, _ = pairs.both("Llama, all options", tmp_path)
+    rope(tmp_path, **settings)
+    model = hub.load(tmp_path)
+    differences = pairs.forward_difference(
+        reference, model, pairs.make_inputs("Llama, all options")
+    )
+    assert max(differences.values()) < FORWARD, differences
+    # That transformers reads the same in it, and that it makes a difference.
+    again = type(reference).from_pretrained(tmp_path).config.rope_parameters
+    assert (again["rope_theta"], again["factor"]) == (500, 8)
+    rope(tmp_path)
+    other = hub.load(tmp_path)
+    differences = pairs.forward_difference(
+        reference, other, pairs.make_inputs("Llama, all options")
+    )
+    assert min(differences.values()) > 100 * FORWARD
+
+
+def test_settings_are_written_in_both_spellings(tmp_path):
+    _, model = pairs.both("Llama, all options", tmp_path / "theirs")
+    hub.save(model, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["rope_parameters"] == pairs.LLAMA_3
+    assert config["rope_theta"] == 500
+    assert config["rope_scaling"] == SCALED
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"rope_scaling": {"type": "yarn", "factor": 4.0}},
+            "linear or llama3, .*'yarn",
+        ),
+        ({"rope_scaling": {"type": "linear"}}, "must have factor"),
+        ({"use_sliding_window": True}, "use_sliding_window in config.json must be F"),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "got 'sliding_att"),
+        ({"partial_rotary_factor": 0.5}, "partial_rotary_factor in config.json must"),
+        ({"num_key_value_heads": 1}, r"k_proj.weight must have the shape \(6, 24\)"),
+        ({"num_key_value_heads": 3}, "n_kv_heads must divide n_heads"),
+        ({"tie_word_embeddings": True}, "lm_head.weight must equal model.embed_tok"),
+    ],
+)
+def test_what_a_llama_cannot_be(settings, message, tmp_path):
+    pairs.both("Llama", tmp_path)
+    rope(tmp_path, **settings)
+    with pytest.raises(ValueError, match=message):
+        hub.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in pairs.MAKERS if n.startswith(("GPT", "Llama", "Qwen"))]
+)
+def test_greedy_generation_with_a_cache_is_that_of_transformers(name, tmp_path):
+    reference, model = pairs.both(name, tmp_path)
+    ids = pairs.make_inputs(name, "none").ours["token_ids"]
+    expected = reference.generate(
+        ids, max_new_tokens=12, do_sample=False, eos_token_id=None, pad_token_id=0
+    )
+    assert torch.equal(generate(model, ids, 12), expected)

@@ -344,6 +344,113 @@ def bpe_tokenizer(name: str, specials: list[str]) -> Any:
     return getattr(transformers, name)(vocab=vocabulary, merges=merges)
 
 
+# What a Llama's tokenizer.json cuts a text by before merging, and Qwen's, which cuts
+# each digit off. Both have bytes for letters behind it.
+WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+WORDS = rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|{WORDS}|\s+(?!\S)|\s+"
+LLAMA = ["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>"]
+QWEN = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+def tokenizer_json(folder: Path, specials: list[str], first: Any, **settings: Any):
+    """Byte-level BPE as it is published since: one file, and the names of roles."""
+    vocabulary, merges = bpe(specials)
+    inner = tokenizers.Tokenizer(
+        tokenizers.models.BPE(vocabulary, [tuple(pair) for pair in merges])
+    )
+    byte_level = tokenizers.pre_tokenizers.ByteLevel
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [first, byte_level(add_prefix_space=False, use_regex=not settings["split"])]
+    )
+    inner.decoder = tokenizers.decoders.ByteLevel()
+    inner.add_special_tokens(
+        [tokenizers.AddedToken(name, special=True) for name in specials]
+    )
+    if settings.pop("nfc", False):
+        inner.normalizer = tokenizers.normalizers.NFC()
+    if settings.pop("split") and settings.get("bos_token"):
+        bos = settings["bos_token"]
+        inner.post_processor = tokenizers.processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, vocabulary[bos])]
+        )
+    inner.save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", settings)
+
+
+def split(pattern: str) -> Any:
+    return tokenizers.pre_tokenizers.Split(tokenizers.Regex(pattern), "isolated")
+
+
+def llama(family: str, vocab_size: int, **settings: Any) -> nn.Module:
+    sizes = SIZES | {"num_attention_heads": 4, "num_key_value_heads": 2}
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=vocab_size, **sizes, **settings
+    )
+    return getattr(transformers, f"{family}ForCausalLM")(config)
+
+
+def frequencies(weights: Weights) -> Weights:
+    """The frequencies of rotary positions, which the first checkpoints stored."""
+    names = [f"model.layers.{i}.self_attn.rotary_emb.inv_freq" for i in range(2)]
+    return weights | dict.fromkeys(names, torch.ones(4))
+
+
+def smollm2(folder: Path) -> None:
+    model = llama("Llama", 347, tie_word_embeddings=True, rms_norm_eps=1e-5)
+    old = {"rope_theta": 100000, "rope_scaling": None, "rope_interleaved": False}
+    old |= {"is_llama_config": True, "pretraining_tp": 1}
+    write_model(folder, model, None, ("rope_parameters", "dtype", "head_dim"), **old)
+    digits = tokenizers.pre_tokenizers.Digits(individual_digits=True)
+    end = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+    extra = ["<|im_start|>", "<|im_end|>", *(f"<{i}>" for i in range(14))]
+    tokenizer_json(folder, ["<|endoftext|>", *extra], digits, split=False, **end)
+
+
+def llama_2(folder: Path) -> None:
+    """With buffers among the weights. (Its tokenizer is SentencePiece's; not here.)"""
+    model = llama("Llama", 333)
+    write_model(folder, model, frequencies, ("rope_parameters", "attention_bias"))
+    roles = {"bos_token": LLAMA[0], "eos_token": LLAMA[1]}
+    tokenizer_json(folder, LLAMA, split(WORDS), split=True, **roles)
+
+
+def llama_3_2(folder: Path) -> None:
+    rope = {"factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    rope |= {"original_max_position_embeddings": 8192, "rope_type": "llama3"}
+    model = llama(
+        "Llama",
+        333,
+        head_dim=8,
+        tie_word_embeddings=True,
+        rope_parameters={"rope_theta": 500000.0, **rope},
+    )
+    old = {"rope_theta": 500000.0, "rope_scaling": rope, "eos_token_id": [331, 332]}
+    write_model(folder, model, None, ("rope_parameters",), **old)
+    roles = {"bos_token": LLAMA[0], "eos_token": LLAMA[1]}
+    tokenizer_json(folder, LLAMA, split(WORDS), split=True, **roles)
+
+
+def qwen(folder: Path, family: str, **settings: Any) -> None:
+    """A vocabulary shorter than the table, and no token that begins a text."""
+    model = llama(family, 333 + 27, tie_word_embeddings=True, **settings)
+    old = {"rope_theta": 1000000.0, "use_sliding_window": False, "max_window_layers": 1}
+    drop = ("rope_parameters", "layer_types")
+    write_model(folder, model, None, drop, sliding_window=32768, **old)
+    roles = {"bos_token": None, "eos_token": QWEN[0], "pad_token": QWEN[0]}
+    digits = split(WORDS.replace("{1,3}", ""))
+    tokenizer_json(folder, QWEN, digits, split=True, nfc=True, **roles)
+    # Beside it, as published: what a GPT-2 would cut in another way.
+    vocab_json(folder, QWEN)
+    write_json(
+        folder / "tokenizer_config.json", {"tokenizer_class": "Qwen2Tokenizer", **roles}
+    )
+
+
+def byte_level_tokenizer(folder: Path) -> Any:
+    tokenizer_json(folder, LLAMA, split(WORDS), split=True, eos_token=LLAMA[1])
+    return transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+
+
 FOLDERS = {
     "bert-base-uncased": Folder(
         "BertForPreTraining", "BertTokenizer", bert_base_uncased, pairs=True
@@ -393,6 +500,24 @@ FOLDERS = {
             gpt2(), bpe_tokenizer("GPT2Tokenizer", GPT2), folder
         ),
     ),
+    "SmolLM2-135M": Folder("LlamaForCausalLM", "PreTrainedTokenizerFast", smollm2),
+    "Llama-2-7b": Folder("LlamaForCausalLM", "PreTrainedTokenizerFast", llama_2),
+    "Llama-3.2-1B": Folder("LlamaForCausalLM", "PreTrainedTokenizerFast", llama_3_2),
+    "Qwen2.5-0.5B": Folder(
+        "Qwen2ForCausalLM", "PreTrainedTokenizerFast", lambda f: qwen(f, "Qwen2")
+    ),
+    "Qwen3-0.6B": Folder(
+        "Qwen3ForCausalLM",
+        "PreTrainedTokenizerFast",
+        lambda f: qwen(f, "Qwen3", head_dim=16),
+    ),
+    "llama, today": Folder(
+        "LlamaForCausalLM",
+        "PreTrainedTokenizerFast",
+        lambda folder: as_written_today(
+            llama("Llama", 333), byte_level_tokenizer(folder), folder
+        ),
+    ),
     "t5-small": Folder("T5ForConditionalGeneration", "T5Tokenizer", t5_small),
     "t5-v1_1-small": Folder("T5ForConditionalGeneration", "T5Tokenizer", t5_v1_1),
     "t5, today": Folder(
@@ -410,6 +535,16 @@ def published(request, tmp_path) -> tuple[Folder, Path]:
     folder = FOLDERS[request.param]
     folder.write(tmp_path)
     return folder, tmp_path
+
+
+def test_qwens_words_are_not_gpt2s(tmp_path):
+    """Its vocab.json and merges.txt alone do not say how it cuts a text."""
+    qwen(tmp_path, "Qwen2")
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(
+        ValueError, match=r"Qwen2Tokenizer .* needs its tokenizer\.json"
+    ):
+        load_tokenizer(tmp_path)
 
 
 def test_a_published_folder_is_read_as_transformers_reads_it(published):

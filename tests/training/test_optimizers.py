@@ -1,11 +1,14 @@
 """Which parameter goes where, and the learning rate against transformers' schedules."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import transformers
 from torch import nn
 
 from lmlib.models.bert import Bert
+from lmlib.models.gpt import GPT, gpt_config
 from lmlib.training.optimizers import (
     learning_rate_share,
     make_optimizers,
@@ -71,6 +74,14 @@ def test_query_key_and_value_are_stacked():
     attention = model.backbone.blocks[0].attention
     assert stacked[id(attention.qkv.weight)] == 3
     assert stacked[id(attention.output.weight)] == 1
+
+
+def test_muon_does_not_cut_unequal_parts():
+    config = gpt_config(24, 2, 4, vocab_size=11)
+    model = GPT(replace(config, n_kv_heads=2))
+    with pytest.raises(ValueError, match="as many heads of keys and values as of quer"):
+        make_optimizers(model, **ADAM, muon=True)
+    make_optimizers(model, **ADAM, muon=False)
 
 
 def test_decay_shrinks_what_has_no_gradient_to_speak_of():
