@@ -47,8 +47,9 @@ def test_student_notebook_holds_no_answer_and_no_hidden_test(solution):
                 r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", ours[cell.id].source, re.S
             )
             for line in answer[1].splitlines():
-                # A line such as `)` is no answer.
-                has_words = re.search(r"\w", line) is not None
+                # A line such as `)` or `answers = {` is no answer.
+                opens = re.fullmatch(r"\w+ = [\[{(]", line.strip()) is not None
+                has_words = re.search(r"\w", line) is not None and not opens
                 assert not has_words or line.strip() not in cell.source
         assert not cell.get("outputs")
 
