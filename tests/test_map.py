@@ -17,7 +17,6 @@ CORE = sorted(
 AWAIT_A_PAGE = {
     "compression/adapting",
     "compression/bit_history",
-    "compression/ledger",
     "compression/logistic",
     "compression/mixing",
     "compression/neural",
@@ -26,7 +25,6 @@ AWAIT_A_PAGE = {
     "data/batching",
     "data/cache",
     "data/corpus",
-    "data/documents",
     "data/files",
     "data/public",
     "data/rows",
@@ -37,14 +35,12 @@ AWAIT_A_PAGE = {
     "training/checkpoints",
     "training/distill",
     "training/saved",
-    "training/loop",
     "training/muon",
     "training/optimizers",
     "training/parallel",
     "training/predict",
     "training/progress",
     "training/seeds",
-    "training/settings",
 }
 PAGES = {p: p.read_text() for p in (ROOT / "book").glob("[0-9]-*/*.md")}
 
