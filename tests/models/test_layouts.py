@@ -148,7 +148,7 @@ def test_models_without_a_place_are_refused(model, message):
             "embd_pdrop in config.json must be 0.1",
         ),
         (
-            {"model_type": "t5", **pairs.T5_SIZES, "feed_forward_proj": "gated-silu"},
+            {"model_type": "t5", **pairs.T5_SIZES, "feed_forward_proj": "gated-tanh"},
             "activation in config.json must be one of",
         ),
     ],
