@@ -16,7 +16,7 @@ from numpy import ndarray
 Numbers = Float64[ndarray, "n"]
 
 #: Exponents among which the best pair is looked for.
-EXPONENTS = np.linspace(0.02, 1.5, 149)
+EXPONENTS = np.linspace(0.02, 1.5, 75)
 
 
 @dataclass(frozen=True)
