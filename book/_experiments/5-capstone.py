@@ -3,7 +3,7 @@
 Each runs as a student's does: in the sandbox, within the limits, `compress` and
 `decompress` apart. `staff` is lmlib's `Mixed` as one file; zlib, bzip2 and xz stand
 beside them without the bytes of a program. Seed 0 is the practice set, 1 and 2 are
-hidden ones.
+hidden ones. What there is of the record was made with the public files at hand.
 """
 
 import ast

@@ -13,6 +13,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from lmlib.grading.contest import scores
+from lmlib.grading.contest.entries import Outcome, Run
 from lmlib.grading.results import item_analysis, report, report_plots
 from lmlib.grading.results.record import CellResult, Record
 from lmlib.grading.results.similarity import Pair
@@ -193,6 +195,7 @@ def hostile(text: str) -> Record:
         due=text,
         late=1.0,
         penalty=1.0,
+        contest=scores.as_text(Outcome(1, (Run(text, 1, 1, text),), text)),
     )
     assert all(getattr(record, f.name) for f in fields(record) if f.name != "seconds")
     return record
