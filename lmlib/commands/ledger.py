@@ -85,7 +85,8 @@ def _models(
     from lmlib.shipped import FOLDER
     from lmlib.training.saved import load, save_quantized_model
 
-    model, rows = FOLDER / "gpt" if model is None else model, []
+    model = FOLDER / "gpt" if model is None else model
+    rows: list[tuple[str, str, Path | None]] = []
     for bits in dict.fromkeys(all_bits):
         place = model
         if bits != 32:
