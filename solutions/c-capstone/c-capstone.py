@@ -190,12 +190,8 @@ predict = {
     "dictionary": None,
 }
 ### BEGIN SOLUTION
-predict = {
-    "lowest": "table",
-    "highest": "dialogue",
-    "as_much": 32,
-    "dictionary": "grows",
-}
+predict |= {"lowest": "table", "highest": "dialogue"}
+predict |= {"as_much": 32, "dictionary": "grows"}
 ### END SOLUTION
 
 # %% test="predict"
