@@ -17,7 +17,6 @@ CORE = sorted(
 AWAIT_A_PAGE = {
     "compression/adapting",
     "compression/bit_history",
-    "compression/codec",
     "compression/coder",
     "compression/ledger",
     "compression/logistic",
