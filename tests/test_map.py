@@ -15,15 +15,8 @@ CORE = sorted(
 )
 # Modules whose chapter is still to be written. One that gets a page leaves this list.
 AWAIT_A_PAGE = {
-    "compression/adapting",
-    "compression/bit_history",
     "compression/coder",
     "compression/ledger",
-    "compression/logistic",
-    "compression/mixing",
-    "compression/neural",
-    "compression/predictors",
-    "compression/strong",
     "data/batching",
     "data/cache",
     "data/corpus",

@@ -8,8 +8,9 @@ the first weights of the transformer that learns while it codes: it alone has se
 
 import pydoc_data.topics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 from experiment import SEEDS, Row, Runs, main, shipped_weights
 
@@ -27,8 +28,10 @@ TEXTS = (
     "wikitext-2-valid.txt",
     "topics",  # the language reference that comes with Python
 )
+LARGE = ("tinyshakespeare.txt", "wikitext-2-valid.txt")
 POEMS = "tangshi300.json"  # Chinese, of which the shipped GPT has read nothing
 PREFIX = 12_000  # bytes
+CODECS = ("gzip", "bzip2", "xz", "zstd", "brotli", "PPMd")
 
 COUNTS: dict[str, Callable[[], Predictor]] = {
     "KT, order 2": lambda: Bits(KT(2)),
@@ -37,7 +40,7 @@ COUNTS: dict[str, Callable[[], Predictor]] = {
     "Witten–Bell, order 4": lambda: Bits(NGram(4)),
     "Witten–Bell, order 6": lambda: Bits(NGram(6)),
 }
-FOR_LARGE = ("KT bit by bit, order 3", "Witten–Bell, order 4")  # the best of alice29
+FOR_LARGE = ("KT bit by bit, order 3", "Witten–Bell, order 6")
 
 
 def text(name: str, most: int | None) -> bytes:
@@ -56,74 +59,63 @@ def gpt() -> Transformer:
 def timed(code_length: Callable[[bytes], float], data: bytes) -> Row:
     began = time.process_time()
     found = code_length(data)
-    return {"bits": found, "seconds": time.process_time() - began}
+    seconds = time.process_time() - began
+    return {"bytes": len(data), "bits": found, "seconds": seconds}
 
 
-def run(make: Callable[[], Predictor], data: Callable[[], bytes]) -> Row:
-    predictor = make()
-    return timed(partial(bits, predictor), data())
+def adapting(seed: int) -> Predictor:
+    return Bits(Adapting(seed=seed))
 
 
-def run_strong(data: Callable[[], bytes]) -> Row:
+def run(make: Callable[[], Predictor], name: str, most: int | None) -> Row:
+    return timed(partial(bits, make()), text(name, most))
+
+
+def run_strong(name: str, most: int | None) -> Row:
     strong.code_length(b"compiled before the clock runs")
-    return timed(strong.code_length, data())
+    return timed(strong.code_length, text(name, most))
 
 
-def run_codec(name: str, data: Callable[[], bytes]) -> Row:
+def run_codec(codec: str, name: str, most: int | None) -> Row:
     """The variant with the shortest file."""
+    data = text(name, most)
     found = [
-        {**timed(lambda d, c=compress: 8 * len(c(d)), data()), "variant": variant}
-        for variant, compress in ledger.compressors()[name]
+        {**timed(lambda d, c=compress: 8 * len(c(d)), data), "variant": variant}
+        for variant, compress in ledger.compressors()[codec]
     ]
     return min(found, key=lambda row: row["bits"])
 
 
-def of_text(name: str, most: int | None = None) -> tuple[Row, Callable[[], bytes]]:
-    what = {"text": name, "bytes": len(text(name, most))}
-    return what, partial(text, name, most)
-
-
-def neural() -> Iterator[tuple[Row, Callable[[], Row]]]:
-    weights = shipped_weights("gpt")
-    for name in (*TEXTS, POEMS):
-        what, data = of_text(name, PREFIX)
-        ours = {
-            "GPT": lambda: Bits(NextByte(gpt())),
-            "GPT + small mixer": lambda: beside_mixed(gpt()),
-        }
-        for predictor, make in ours.items():
-            row = {**what, "predictor": predictor, "weights": weights}
-            yield row, partial(run, make, data)
-        yield {**what, "predictor": "small mixer"}, partial(run, Mixed, data)
-
-
-def adapting(name: str, most: int | None, seed: int) -> tuple[Row, Callable[[], Row]]:
-    what, data = of_text(name, most)
-    return (
-        {**what, "predictor": "adapting", "seed": seed},
-        partial(run, lambda: Bits(Adapting(seed=seed)), data),
-    )
-
-
 def runs() -> Runs:
-    yield from neural()
-    for name in TEXTS:
-        what, data = of_text(name)
-        few = what["bytes"] > 500_000
-        for codec in ledger.compressors():
-            yield {**what, "predictor": codec}, partial(run_codec, codec, data)
-        yield {**what, "predictor": "small mixer"}, partial(run, Mixed, data)
-        for predictor in FOR_LARGE if few else COUNTS:
-            make = COUNTS[predictor]
-            yield {**what, "predictor": predictor}, partial(run, make, data)
-    for seed in SEEDS:
-        yield adapting(TEXTS[0], PREFIX, seed)
-    for name in ("topics", POEMS):
-        yield adapting(name, PREFIX, SEEDS[0])
+    def what(name: str, most: int | None, predictor: str, **other: Any) -> Row:
+        row = {"text": name, "most": most, "predictor": predictor}
+        return {**row, "seed": None, "weights": None, **other}
+
+    weights = shipped_weights("gpt")
+    ours: dict[str, Callable[[], Predictor]] = {
+        "GPT": lambda: Bits(NextByte(gpt())),
+        "GPT + small mixer": lambda: beside_mixed(gpt()),
+    }
     for name in (*TEXTS, POEMS):
-        for most in (PREFIX, None):
-            what, data = of_text(name, most)
-            yield {**what, "predictor": "strong"}, partial(run_strong, data)
+        for predictor, make in ours.items():
+            row = what(name, PREFIX, predictor, weights=weights)
+            yield row, partial(run, make, name, PREFIX)
+        for codec in CODECS:
+            yield what(name, PREFIX, codec), partial(run_codec, codec, name, PREFIX)
+        yield what(name, PREFIX, "small mixer"), partial(run, Mixed, name, PREFIX)
+        yield what(name, PREFIX, "strong"), partial(run_strong, name, PREFIX)
+    for name in TEXTS:
+        for codec in CODECS:
+            yield what(name, None, codec), partial(run_codec, codec, name, None)
+        for predictor in FOR_LARGE if name in LARGE else COUNTS:
+            make = COUNTS[predictor]
+            yield what(name, None, predictor), partial(run, make, name, None)
+        yield what(name, None, "small mixer"), partial(run, Mixed, name, None)
+        yield what(name, None, "strong"), partial(run_strong, name, None)
+    for name, seeds in ((TEXTS[0], SEEDS), ("topics", SEEDS[:1]), (POEMS, SEEDS[:1])):
+        for seed in seeds:
+            row = what(name, PREFIX, "adapting", seed=seed)
+            yield row, partial(run, partial(adapting, seed), name, PREFIX)
 
 
 if __name__ == "__main__":
