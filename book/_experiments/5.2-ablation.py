@@ -36,15 +36,7 @@ WITHOUT: dict[str, Edits] = {
     "SSE": (("return min(max((total + 4) >> 3, 1), 65535)", "return squash(t, said)"),),
     "rows of weights": (("FIRST_ROWS[k] + mixer.rows[k]", "FIRST_ROWS[k]"),),
     "word contexts": silent(*range(8, 14)),
-    "gaps, line and what followed": silent(*range(14, 22)),
-    "shapes": silent(*range(22, 27)),
-    "characters": silent(*range(27, 30)),
     "all but orders 0 to 8 and the word": silent(*range(9, 30)),
-    "runs": (("x[j + 4] = said if bit else -said", "x[j + 4] = 0"),),
-    "direct probabilities": (
-        ("x[j + 3] = t.stretch[c.words[c.line[i], HEAD + node] >> 4]", "pass"),
-    ),
-    "matches": (("if length >= 5 and", "if length >= 1 << 20 and"),),
 }
 TEXTS = ("alice29.txt", "tinyshakespeare.txt", "topics", "lunyu.json")
 MOST = {"tinyshakespeare.txt": 150_000, "topics": 100_000}  # bytes of them
