@@ -37,7 +37,6 @@ COUNTS: dict[str, Callable[[], Predictor]] = {
     "KT bit by bit, order 2": lambda: KTBits(2, alpha=0.1),
     "KT bit by bit, order 3": lambda: KTBits(3, alpha=0.1),
     "Witten–Bell, order 4": lambda: Bits(NGram(4)),
-    "Witten–Bell, order 6": lambda: Bits(NGram(6)),
 }
 
 
