@@ -15,13 +15,6 @@ CORE = sorted(
 )
 # Modules whose chapter is still to be written. One that gets a page leaves this list.
 AWAIT_A_PAGE = {
-    "compression/adapting",
-    "compression/bit_history",
-    "compression/logistic",
-    "compression/mixing",
-    "compression/neural",
-    "compression/predictors",
-    "compression/strong",
     "data/batching",
     "data/cache",
     "data/corpus",

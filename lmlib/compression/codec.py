@@ -24,7 +24,7 @@ from typing import NamedTuple
 from lmlib.compression.mixing import Mixed
 from lmlib.compression.predictors import Predictor, Progress, decode, encode, feed
 
-MAGIC, VERSION = b"lmlZ", 1
+MAGIC, VERSION = b"lmlZ", 2
 #: In the order of their numbers in the file. `stored` is taken where no other helps.
 METHODS = ("stored", "fast", "strong", "gpt")
 PRIMED = 1  # the flag

@@ -9,8 +9,8 @@ All arithmetic is in integers, so that sender and receiver agree to the bit what
 their machines, and runs under numba, which an extra brings: 40 KB a second instead of
 24 bytes. Numba's cache looks at this file alone, so whatever is compiled stands in it;
 tables come as arguments, for a global would be frozen into the cache. The model takes
-1 KiB for each byte of a text, and at most 300 MiB; four times that if it has read
-another text before.
+0.8 KB for each byte of a text, and at most 150 MB; six times that if it has read
+another text before. numba takes 170 MB beside it, and more while it compiles.
 Source: M. Mahoney, "Data Compression Explained" (2013), and his paq8 and lpaq.
 """
 
@@ -38,6 +38,7 @@ Array = NDArray[Any]
 Int = Any  # an int, or numba's np.int64
 Function = TypeVar("Function", bound=Callable[..., Any])
 CONTEXTS = 30
+SPARE = 32  # lines of the table for contexts that are new
 INPUTS = 160  # 5 a context, 2 for each of two matches, a bias; the rest stay 0
 SETS = (32, 256, 256, 256, 64, 512, 256, 256, 1024, 256, 256, 1)  # rows of weights
 FIRST_ROWS = np.cumsum((0, *SETS))  # of each set
@@ -216,13 +217,20 @@ def remember(h: Any, at: Int, byte: Int, followed: Array) -> None:
 
 
 # -- State: what a context has seen ---------------------------------------------------
-# A line of the table belongs to a context and the half of a byte. Word 0: 15 bits to
-# recognise it by, the byte that came last (8) and how often in a row (8). Words 1 to
-# 15, for the bits of the half so far behind a leading 1: state (8), probability (16).
+# A line of the table belongs to a context and the half of a byte. It has 48 bytes: the
+# byte that came last; 15 states, one for each way that the bits of the half may begin;
+# in 16 bits each a head, of 12 bits to recognise the line by and 4 of how often that
+# byte came in a row; and 15 probabilities. Bytes and words are two views of the table.
+#
+# Most contexts never come again. So at first one gets a line for the first half alone;
+# that of the second is made when it is met again, from the byte that came.
+
+HEAD = 8  # of a line's words; those before are the 16 bytes
 
 
 class Contexts(NamedTuple):
-    table: Array  # [line, word]
+    table: Array  # [line, byte]; the last lines are for what is not kept
+    words: Array  # [line, word], the same
     hashes: Array  # [context]
     byte_line: Array  # [context], line of the byte's first half
     line: Array  # [context], line of this half
@@ -235,25 +243,42 @@ class Contexts(NamedTuple):
 
 
 @compiled
-def find(table: Array, seen: Array, h: Int) -> Int:
-    """The line of a hash: one of four neighbours; the least used makes room for it.
+def find(table: Array, words: Array, seen: Array, h: Int) -> Int:
+    """The line of a hash: one of eight neighbours; the least used gives way.
 
-    The search begins at any of the four: of lines used alike, not always the same goes.
+    The search begins at any of them: of lines used alike, not always the same goes.
     """
-    check = max(h >> 17, 1)
-    first = (h * 0x2545F491 & 0xFFFFFFFF) * table.shape[0] >> 32
+    check = max(h >> 20, 1)
+    first = (h * 0x2545F491 & 0xFFFFFFFF) * (table.shape[0] - SPARE) >> 32
     worst, lowest = first, 1 << 20
-    for k in range(4):
+    for k in range(8):
         line = first ^ k
-        head = np.int64(table[line, 0])
-        if head >> 16 == check:
+        head = np.int64(words[line, HEAD])
+        if head >> 4 == check:
             return line
-        used = seen[table[line, 1] >> 16] if head else -1
+        used = seen[table[line, 1]] if head else -1
         if used < lowest:
             worst, lowest = line, used
-    table[worst, 0] = check << 16
-    table[worst, 1:] = 0x8000
+    clear(words, worst, check)
     return worst
+
+
+@compiled
+def clear(words: Array, line: Int, check: Int) -> None:
+    """Nothing was seen."""
+    words[line, :HEAD] = 0
+    words[line, HEAD] = check << 4
+    words[line, HEAD + 1 :] = 0x8000
+
+
+@compiled
+def note(table: Array, words: Array, t: Tables, line: Int, node: Int, bit: Int) -> None:
+    """Tell a node of a line which bit came."""
+    state = np.int64(table[line, node])
+    p = np.int64(words[line, HEAD + node])
+    p += ((bit * 65535 - p) * t.rates[t.seen[state]]) >> 16
+    words[line, HEAD + node] = p
+    table[line, node] = t.after[state, bit]
 
 
 # -- Maps: from what was seen to what is said -----------------------------------------
@@ -275,8 +300,7 @@ def ask(c: Contexts, t: Tables, x: Array, partial: Int, place: Int) -> Int:
     node = node_of(partial, place)
     known = 0
     for i in range(CONTEXTS):
-        word = np.int64(c.table[c.line[i], node])
-        state = word >> 16
+        state = np.int64(c.table[c.line[i], node])
         j = 5 * i
         x[j : j + 5] = 0  # a context that knows nothing is silent
         if state > 0:
@@ -286,12 +310,12 @@ def ask(c: Contexts, t: Tables, x: Array, partial: Int, place: Int) -> Int:
             x[j] = t.stretch[p >> 4]
             x[j + 1] = (p - 32768) >> 5
             x[j + 2] = t.stretch[c.by_place[(i << 3 | place) << 8 | state] >> 18]
-            x[j + 3] = t.stretch[(word & 0xFFFF) >> 4]
+            x[j + 3] = t.stretch[c.words[c.line[i], HEAD + node] >> 4]
         c.state[i] = state
-        run = np.int64(c.table[c.byte_line[i], 0]) & 0xFFFF
-        byte = run >> 8 | 0x100
+        run = times(c.words, c.byte_line[i])
+        byte = np.int64(c.table[c.byte_line[i], 0]) | 0x100
         c.expected[i] = -1
-        if run & 0xFF > 0 and byte >> (8 - place) == partial:
+        if run > 0 and byte >> (8 - place) == partial:
             bit = byte >> (7 - place) & 1
             said = t.stretch[c.by_run[run_cell(i, run, place)] >> 18]
             x[j + 4] = said if bit else -said
@@ -300,8 +324,14 @@ def ask(c: Contexts, t: Tables, x: Array, partial: Int, place: Int) -> Int:
 
 
 @compiled
+def times(words: Array, line: Int) -> Int:
+    """How often the byte that came last in a context came in a row, at most 15."""
+    return np.int64(words[line, HEAD]) & 15
+
+
+@compiled
 def run_cell(i: Int, run: Int, place: Int) -> Int:
-    return (i << 4 | min(run & 0xFF, 15)) << 3 | place
+    return (i << 4 | run) << 3 | place
 
 
 @compiled
@@ -314,32 +344,49 @@ def learn(c: Contexts, t: Tables, partial: Int, place: Int, bit: Int) -> None:
             adapt(c.by_state, i << 8 | state, bit * ONE, t.rates)
             adapt(c.by_place, (i << 3 | place) << 8 | state, bit * ONE, t.rates)
         if c.expected[i] >= 0:
-            run = np.int64(c.table[c.byte_line[i], 0])
+            run = times(c.words, c.byte_line[i])
             right = ONE if c.expected[i] == bit else 0
             adapt(c.by_run, run_cell(i, run, place), right, t.rates)
-        p = np.int64(c.table[c.line[i], node]) & 0xFFFF
-        p += ((bit * 65535 - p) * t.rates[t.seen[state]]) >> 16
-        c.table[c.line[i], node] = np.int64(t.after[state, bit]) << 16 | p
+        note(c.table, c.words, t, c.line[i], node, bit)
 
 
 @compiled
 def enter(c: Contexts, t: Tables, partial: Int, place: Int) -> None:
     """Find the lines of the half of a byte that begins behind `partial`."""
     for i in range(CONTEXTS):
-        c.line[i] = find(c.table, t.seen, hash2(c.hashes[i], partial))
+        met = 0  # how often, this time included
+        if place > 0:
+            met = t.seen[c.table[c.byte_line[i], 1]]
+        if met == 1:
+            c.line[i] = c.table.shape[0] - SPARE + i
+            clear(c.words, c.line[i], 0)
+            continue
+        if met == 2:
+            byte = np.int64(c.table[c.byte_line[i], 0]) | 0x100
+            recall(c.table, c.words, t, c.hashes[i], byte)
+        c.line[i] = find(c.table, c.words, t.seen, hash2(c.hashes[i], partial))
         if place == 0:
             c.byte_line[i] = c.line[i]
+
+
+@compiled
+def recall(table: Array, words: Array, t: Tables, h: Int, byte: Int) -> None:
+    """Make the line of the second half of the byte that came at the first meeting."""
+    line = find(table, words, t.seen, hash2(h, byte >> 4))
+    if table[line, 1] == 0:
+        for place in range(4, 8):
+            bit = byte >> (7 - place) & 1
+            note(table, words, t, line, node_of(byte >> (8 - place), place), bit)
 
 
 @compiled
 def count_runs(c: Contexts, byte: Int) -> None:
     """Note in each context the byte that came, and how often in a row."""
     for i in range(CONTEXTS):
-        head = np.int64(c.table[c.byte_line[i], 0])
-        run = byte << 8 | 1
-        if head >> 8 & 0xFF == byte and head & 0xFF > 0:
-            run = byte << 8 | min((head & 0xFF) + 1, 255)
-        c.table[c.byte_line[i], 0] = head >> 16 << 16 | run
+        line = c.byte_line[i]
+        run = times(c.words, line) if c.table[line, 0] == byte else 0
+        c.words[line, HEAD] = np.int64(c.words[line, HEAD]) & 0xFFF0 | min(run + 1, 15)
+        c.table[line, 0] = byte
 
 
 # -- Match: what followed the last time that these bytes stood here -------------------
@@ -597,47 +644,71 @@ class Model(NamedTuple):
 
 
 @compiled
+def begin(data: Array, at: Int, model: Model) -> None:
+    """Everything that is looked up once a byte."""
+    h = model.history[0]
+    contexts(h, data, at, model.contexts.followed, model.contexts.hashes)
+    look_up(model.match, data, at, h.last)
+
+
+@compiled
+def predict(data: Array, at: Int, partial: Int, place: Int, model: Model) -> Int:
+    """The probability of a 1, of 65,536, behind the bits of `partial`."""
+    t, c, mixer, h = model.tables, model.contexts, model.mixer, model.history[0]
+    if place & 3 == 0:
+        enter(c, t, partial, place)
+    mixer.rows[4] = ask(c, t, mixer.x, partial, place) << 3 | place
+    mixer.rows[0] = ask_matches(model.match, t, data, mixer.x, partial, place)
+    choose(mixer, h, c, t, at, partial, place)
+    mixer.final_rows[0] = partial
+    mixer.final_rows[1] = 256 + mixer.rows[0]
+    return refine(model.stages, t, h, mix(mixer), partial)
+
+
+@compiled
+def learn_bit(at: Int, partial: Int, place: Int, bit: Int, model: Model) -> None:
+    """What came after `predict`."""
+    t = model.tables
+    rate = 30 + 370 * 4000 // (4000 + at)
+    final_rate = 20 + 130 * 4000 // (4000 + at)
+    learn_weights(model.mixer, t, rate, final_rate, bit)
+    learn_stages(model.stages, t, bit)
+    learn(model.contexts, t, partial, place, bit)
+    learn_matches(model.match, t, bit)
+
+
+@compiled
+def learn_byte(data: Array, at: Int, byte: Int, model: Model) -> None:
+    data[at] = byte
+    count_runs(model.contexts, byte)
+    follow(model.match, data, byte)
+    remember(model.history[0], at, byte, model.contexts.followed)
+
+
+@compiled
 def run(
     mode: Int, data: Array, start: Int, end: Int, stream: Array, model: Model
 ) -> None:
     """Predict the bytes from `start` to `end`, and measure, encode or decode them."""
-    t, c, m, mixer = model.tables, model.contexts, model.match, model.mixer
-    h, coder = model.history[0], model.coder[0]
+    coder = model.coder[0]
     for at in range(start, end):
-        contexts(h, data, at, c.followed, c.hashes)
-        look_up(m, data, at, h.last)
-        rate = 30 + 370 * 4000 // (4000 + at)
-        final_rate = 20 + 130 * 4000 // (4000 + at)
+        begin(data, at, model)
         byte, partial, bit = np.int64(data[at]), np.int64(1), np.int64(0)
         for place in range(8):
-            if place & 3 == 0:
-                enter(c, t, partial, place)
-            mixer.rows[4] = ask(c, t, mixer.x, partial, place) << 3 | place
-            mixer.rows[0] = ask_matches(m, t, data, mixer.x, partial, place)
-            choose(mixer, h, c, t, at, partial, place)
-            mixer.final_rows[0] = partial
-            mixer.final_rows[1] = 256 + mixer.rows[0]
-            p = refine(model.stages, t, h, mix(mixer), partial)
+            p = predict(data, at, partial, place, model)
             bit = byte >> (7 - place) & 1
             if mode != MEASURE:
                 bit = narrow(coder, stream, p, bit, mode)
             model.spent[p if bit else 65536 - p] += 1
-            learn_weights(mixer, t, rate, final_rate, bit)
-            learn_stages(model.stages, t, bit)
-            learn(c, t, partial, place, bit)
-            learn_matches(m, t, bit)
+            learn_bit(at, partial, place, bit, model)
             partial = partial << 1 | bit
-        byte = partial & 0xFF
-        data[at] = byte
-        count_runs(c, byte)
-        follow(m, data, byte)
-        remember(h, at, byte, c.followed)
+        learn_byte(data, at, partial & 0xFF, model)
 
 
 # -- The start ------------------------------------------------------------------------
 
 CHUNK = 4096  # bytes between two reports of progress
-LINES = 1 << 22, 1 << 24  # of 64 bytes, at most: without, and with a text beforehand
+LINES = 2_300_000, 1 << 24  # of 48 bytes, at most: without, and with a text beforehand
 
 
 @functools.cache
@@ -666,7 +737,7 @@ def start(n: int, most_lines: int = LINES[0]) -> Model:
     by_length = (ONE - ONE // (3 + np.arange(32)))[:, None]
     steps = [squash(t, 160 * (k - 16)) << 6 for k in range(33)]
     lines = min(max(16 * n, 1 << 10), most_lines)
-    places = min(max(n, 1 << 8).bit_length(), 21)
+    places = min(max(n, 1 << 8).bit_length(), most_lines.bit_length() - 2)
 
     def cells(p: Array, *shape: int) -> Array:
         return np.broadcast_to(p << 8, shape).astype(np.int32)
@@ -674,6 +745,7 @@ def start(n: int, most_lines: int = LINES[0]) -> Model:
     def zeros(*shape: int) -> Array:
         return np.zeros(shape, np.int64)
 
+    table = np.zeros((lines + SPARE, 48), np.uint8)
     x = np.zeros(INPUTS, np.int32)
     x[5 * CONTEXTS + 4] = 256  # the bias
     history, coder = (np.zeros(1, kind).view(np.recarray) for kind in (HISTORY, CODER))
@@ -682,7 +754,8 @@ def start(n: int, most_lines: int = LINES[0]) -> Model:
         tables=t,
         history=history,
         contexts=Contexts(
-            table=np.zeros((lines, 16), np.int32),
+            table=table,
+            words=table.view(np.uint16),
             hashes=zeros(CONTEXTS),
             byte_line=zeros(CONTEXTS),
             line=zeros(CONTEXTS),
@@ -801,3 +874,43 @@ def code_length(data: bytes, primed: bytes = b"") -> float:
     return math.fsum(
         int(times) * -math.log2(p / 65536) for p, times in enumerate(model.spent) if p
     )
+
+
+class Strong:
+    """A `Predictor`: one bit after another, so that it can be mixed with others.
+
+    Parameters:
+        n: bytes that there will be, at most.
+        primed: bytes that it has read before.
+
+    Raises:
+        ValueError: another bit comes behind `n` bytes.
+    """
+
+    def __init__(self, n: int, primed: bytes = b"") -> None:
+        self._model, self._data = prepare(n, primed)
+        self._at, self._partial, self._place = len(primed), 1, 0
+        self._predict()
+
+    def p1(self) -> int:
+        """See `Predictor`."""
+        return self._p
+
+    def update(self, bit: int) -> None:
+        """See `Predictor`."""
+        if self._at == len(self._data):
+            raise ValueError("all of the n bytes have come")
+        learn_bit(self._at, self._partial, self._place, bit, self._model)
+        self._partial, self._place = 2 * self._partial + bit, self._place + 1
+        if self._place == 8:
+            learn_byte(self._data, self._at, self._partial & 255, self._model)
+            self._at, self._partial, self._place = self._at + 1, 1, 0
+        self._predict()
+
+    def _predict(self) -> None:
+        if self._at == len(self._data):
+            return
+        if self._place == 0:
+            begin(self._data, self._at, self._model)
+        at, partial, place = self._at, self._partial, self._place
+        self._p = int(predict(self._data, at, partial, place, self._model))

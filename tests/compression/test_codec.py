@@ -97,8 +97,8 @@ def test_a_wrong_archive_with_a_right_checksum_gives_no_wrong_bytes(archive):
             decompress(forged(archive, at, bytes((archive[at] ^ 1,))))
     with pytest.raises(ValueError, match="holds not"):
         decompress(forged(archive, 7, bytes((len(TEXT) - 1,))))
-    with pytest.raises(ValueError, match="format 2, this lmlib reads format 1"):
-        decompress(forged(archive, 4, b"\x02"))
+    with pytest.raises(ValueError, match="format 1, this lmlib reads format 2"):
+        decompress(forged(archive, 4, b"\x01"))
     with pytest.raises(ValueError, match="unknown method"):
         decompress(forged(archive, 5, b"\x63"))
     with pytest.raises(ValueError, match="no archive of lmlib"):
@@ -176,9 +176,9 @@ sys.stdout.buffer.write(compress({data!r}, {method!r}))
 def test_the_format_is_for_good():
     """What an earlier lmlib wrote must be read, or VERSION must change."""
     archive = bytes.fromhex(
-        "6c6d6c5a010100454560590f516659635771415badbd59518e9fc27e6c34a381"
+        "6c6d6c5a020100454560590f516659635771415badbd59518e9fc27e6c34a381"
         "4954f7e47f36af80c8d7b2a07774d7910a33c4b5f9f9e66c3686e242383e9c50"
-        "b672f053d0cb"
+        "b672f10ef61a"
     )
     assert decompress(archive) == CHINESE
 
