@@ -597,41 +597,65 @@ class Model(NamedTuple):
 
 
 @compiled
+def begin(data: Array, at: Int, model: Model) -> None:
+    """Everything that is looked up once a byte."""
+    h = model.history[0]
+    contexts(h, data, at, model.contexts.followed, model.contexts.hashes)
+    look_up(model.match, data, at, h.last)
+
+
+@compiled
+def predict(data: Array, at: Int, partial: Int, place: Int, model: Model) -> Int:
+    """The probability of a 1, of 65,536, behind the bits of `partial`."""
+    t, c, mixer, h = model.tables, model.contexts, model.mixer, model.history[0]
+    if place & 3 == 0:
+        enter(c, t, partial, place)
+    mixer.rows[4] = ask(c, t, mixer.x, partial, place) << 3 | place
+    mixer.rows[0] = ask_matches(model.match, t, data, mixer.x, partial, place)
+    choose(mixer, h, c, t, at, partial, place)
+    mixer.final_rows[0] = partial
+    mixer.final_rows[1] = 256 + mixer.rows[0]
+    return refine(model.stages, t, h, mix(mixer), partial)
+
+
+@compiled
+def learn_bit(at: Int, partial: Int, place: Int, bit: Int, model: Model) -> None:
+    """What came after `predict`."""
+    t = model.tables
+    rate = 30 + 370 * 4000 // (4000 + at)
+    final_rate = 20 + 130 * 4000 // (4000 + at)
+    learn_weights(model.mixer, t, rate, final_rate, bit)
+    learn_stages(model.stages, t, bit)
+    learn(model.contexts, t, partial, place, bit)
+    learn_matches(model.match, t, bit)
+
+
+@compiled
+def learn_byte(data: Array, at: Int, byte: Int, model: Model) -> None:
+    data[at] = byte
+    count_runs(model.contexts, byte)
+    follow(model.match, data, byte)
+    remember(model.history[0], at, byte, model.contexts.followed)
+
+
+@compiled
 def run(
     mode: Int, data: Array, start: Int, end: Int, stream: Array, model: Model
 ) -> None:
     """Predict the bytes from `start` to `end`, and measure, encode or decode them."""
-    t, c, m, mixer = model.tables, model.contexts, model.match, model.mixer
-    h, coder = model.history[0], model.coder[0]
+    coder = model.coder[0]
     for at in range(start, end):
-        contexts(h, data, at, c.followed, c.hashes)
-        look_up(m, data, at, h.last)
-        rate = 30 + 370 * 4000 // (4000 + at)
-        final_rate = 20 + 130 * 4000 // (4000 + at)
+        begin(data, at, model)
         byte, partial, bit = np.int64(data[at]), np.int64(1), np.int64(0)
         for place in range(8):
-            if place & 3 == 0:
-                enter(c, t, partial, place)
-            mixer.rows[4] = ask(c, t, mixer.x, partial, place) << 3 | place
-            mixer.rows[0] = ask_matches(m, t, data, mixer.x, partial, place)
-            choose(mixer, h, c, t, at, partial, place)
-            mixer.final_rows[0] = partial
-            mixer.final_rows[1] = 256 + mixer.rows[0]
-            p = refine(model.stages, t, h, mix(mixer), partial)
+            p = predict(data, at, partial, place, model)
             bit = byte >> (7 - place) & 1
             if mode != MEASURE:
                 bit = narrow(coder, stream, p, bit, mode)
             model.spent[p if bit else 65536 - p] += 1
-            learn_weights(mixer, t, rate, final_rate, bit)
-            learn_stages(model.stages, t, bit)
-            learn(c, t, partial, place, bit)
-            learn_matches(m, t, bit)
+            learn_bit(at, partial, place, bit, model)
             partial = partial << 1 | bit
-        byte = partial & 0xFF
-        data[at] = byte
-        count_runs(c, byte)
-        follow(m, data, byte)
-        remember(h, at, byte, c.followed)
+        learn_byte(data, at, partial & 0xFF, model)
 
 
 # -- The start ------------------------------------------------------------------------
@@ -801,3 +825,43 @@ def code_length(data: bytes, primed: bytes = b"") -> float:
     return math.fsum(
         int(times) * -math.log2(p / 65536) for p, times in enumerate(model.spent) if p
     )
+
+
+class Strong:
+    """A `Predictor`: one bit after another, so that it can be mixed with others.
+
+    Parameters:
+        n: bytes that there will be, at most.
+        primed: bytes that it has read before.
+
+    Raises:
+        ValueError: another bit comes behind `n` bytes.
+    """
+
+    def __init__(self, n: int, primed: bytes = b"") -> None:
+        self._model, self._data = prepare(n, primed)
+        self._at, self._partial, self._place = len(primed), 1, 0
+        self._predict()
+
+    def p1(self) -> int:
+        """See `Predictor`."""
+        return self._p
+
+    def update(self, bit: int) -> None:
+        """See `Predictor`."""
+        if self._at == len(self._data):
+            raise ValueError("all of the n bytes have come")
+        learn_bit(self._at, self._partial, self._place, bit, self._model)
+        self._partial, self._place = 2 * self._partial + bit, self._place + 1
+        if self._place == 8:
+            learn_byte(self._data, self._at, self._partial & 255, self._model)
+            self._at, self._partial, self._place = self._at + 1, 1, 0
+        self._predict()
+
+    def _predict(self) -> None:
+        if self._at == len(self._data):
+            return
+        if self._place == 0:
+            begin(self._data, self._at, self._model)
+        at, partial, place = self._at, self._partial, self._place
+        self._p = int(predict(self._data, at, partial, place, self._model))

@@ -16,6 +16,8 @@ import pytest
 
 from lmlib.compression import strong
 from lmlib.compression.logistic import LIMIT
+from lmlib.compression.mixing import Mixture
+from lmlib.compression.predictors import KT, Bits, bits, decode, encode
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAWN = random.Random(0)
@@ -86,6 +88,23 @@ def test_primed_with_its_like_a_text_is_shorter():
 def test_primed_with_something_else_it_is_another_text():
     payload = strong.encode(TEXT[:2000], primed=b"hello")
     assert strong.decode(payload, 2000, primed=b"hellp") != TEXT[:2000]
+
+
+def test_bit_by_bit_it_says_the_same():
+    data, known = TEXT[6000:9000], TEXT[:6000]
+    asked = strong.Strong(len(data), known)
+    assert bits(asked, data) == pytest.approx(strong.code_length(data, known), rel=1e-9)
+    with pytest.raises(ValueError, match="all of the n bytes have come"):
+        asked.update(0)
+
+
+def test_mixed_with_another_it_comes_back():
+    data = TEXT[:700]
+
+    def both() -> Mixture:
+        return Mixture([strong.Strong(len(data)), Bits(KT(1))])
+
+    assert decode(both(), encode(both(), data), len(data)) == data
 
 
 def test_damage_gives_other_bytes_and_no_crash():
