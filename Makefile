@@ -40,7 +40,7 @@ test: $(READY)  ## style, types and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		--ignore=tests/grading/sandbox/test_confinement.py
 # Its tests fork; they want a process in which no other test has started threads.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/grading/sandbox/test_confinement.py

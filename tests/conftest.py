@@ -10,25 +10,33 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pytest
 import torch
 from playwright.sync_api import Browser, Page, sync_playwright
+from xdist.scheduler import LoadFileScheduling
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, a file's tests stay together, and all of the book's.
+class ByFile(LoadFileScheduling):
+    """Which process runs what: a file's tests stay together, and all of the book's."""
 
-    The site is built once for them, and it takes long: whoever gets it starts with it.
-    """
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return "tests/book" if file.startswith("tests/book/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The book's tests come first: the site is built for them, and that takes long."""
     book = Path(__file__).parent / "book"
     items.sort(key=lambda item: not item.path.is_relative_to(book))
-    for item in items:
-        group = "book" if item.path.is_relative_to(book) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,14 @@ WITHOUT: dict[str, Edits] = {
     "nothing": (),
     "SSE": (("return min(max((total + 4) >> 3, 1), 65535)", "return squash(t, said)"),),
     "rows of weights": (("FIRST_ROWS[k] + mixer.rows[k]", "FIRST_ROWS[k]"),),
+    "matches": (("if m.length[k] > 0 and not twin:", "if m.length[k] < 0:"),),
+    "the byte that came last": (("= said if bit else -said", "= 0"),),
+    "its own probability": (("x[j + 3] = t.stretch", "x[j + 3] = 0 * t.stretch"),),
     "word contexts": silent(*range(8, 14)),
+    "bytes with gaps, the line": silent(*range(14, 20)),
+    "what followed": silent(20, 21),
+    "shapes": silent(*range(22, 27)),
+    "characters of UTF-8": silent(*range(27, 30)),
     "all but orders 0 to 8 and the word": silent(*range(9, 30)),
 }
 TEXTS = ("alice29.txt", "tinyshakespeare.txt", "topics", "lunyu.json")

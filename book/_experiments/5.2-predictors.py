@@ -30,7 +30,6 @@ TEXTS = (
 SLOW = TEXTS[:1]  # what the slow ones read
 POEMS = "tangshi300.json"  # Chinese, of which the shipped GPT has read nothing
 FOR_GPT = (*SLOW, "topics")
-FOR_SMALL = (*SLOW, "lunyu.json")
 PREFIX = 12_000  # bytes
 CODECS = ("gzip", "bzip2", "xz", "zstd", "brotli", "PPMd")
 
@@ -105,8 +104,7 @@ def runs() -> Runs:
             yield what(name, None, codec), partial(run_codec, codec, name, None)
         for predictor, make in COUNTS.items() if name in SLOW else ():
             yield what(name, None, predictor), partial(run, make, name, None)
-        if name in FOR_SMALL:
-            yield what(name, None, "small mixer"), partial(run, Mixed, name, None)
+        yield what(name, None, "small mixer"), partial(run, Mixed, name, None)
         yield what(name, None, "strong"), partial(run_strong, name, None)
 
 
