@@ -107,17 +107,14 @@ def negative_accepted(n: int) -> bytes:
     return bytes(out)
 
 
-def _small(generator: Generator) -> list[Case]:
-    cases = [Case((n,), f"n = {n}", only=True) for n in (0, 127)]
-    n = _number(generator, 1, 126)
-    return [cases[0], Case((n,), f"n = {n}"), cases[1]]
+def _any(generator: Generator) -> list[Case]:
+    drawn = [_number(generator, 1 << bits, 2 << bits) for bits in (5, 9, 20, 45)]
+    return [Case((n,), f"n = {n:,}") for n in drawn]
 
 
-def _large(generator: Generator) -> list[Case]:
-    drawn = [_number(generator, 1 << bits, 2 << bits) for bits in (9, 20, 45)]
-    cases = [Case((n,), f"n = {n:,}") for n in drawn]
-    edges = [(128, "128"), ((1 << 63) - 1, "2⁶³ − 1")]
-    return [*cases, *(Case((n,), f"n = {says}", only=True) for n, says in edges)]
+def _edges(_: Generator) -> list[Case]:
+    edges = [(0, "0"), (127, "127"), (128, "128"), ((1 << 63) - 1, "2⁶³ − 1")]
+    return [Case((n,), f"n = {says}", only=True) for n, says in edges]
 
 
 def _negative(generator: Generator) -> list[Case]:
@@ -132,8 +129,8 @@ WRITE_VARINT = Exercise(
     minutes=10,
     reference=write_varint,
     parts=(
-        Part("below 128", 1, _small, _in_hex),
-        Part("any number", 1, _large, _in_hex),
+        Part("any number", 1, _any, _in_hex),
+        Part("0, 127, 128, 2⁶³ − 1", 1, _edges, _in_hex, beside_a_value=True),
         Part("negative ones are refused", 1, _negative, error_type),
     ),
     misconceptions=(

@@ -315,7 +315,13 @@ SHORTEST_CODE = Exercise(
     parts=(
         Part("intervals to try by hand", 1, _by_hand, _as_text),
         Part("any interval", 2, _any_interval, _as_text),
-        Part("the whole, and a tiny one", 1, _whole_and_tiny, _as_text),
+        Part(
+            "the whole, and a tiny one",
+            1,
+            _whole_and_tiny,
+            _as_text,
+            beside_a_value=True,
+        ),
         Part("not within [0, 1]: ValueError", 1, _no_interval, error_type),
     ),
     misconceptions=(
@@ -623,6 +629,8 @@ def _sums_to_total(args: tuple[Any, ...], output: Any) -> str | None:
         return None
     if bool((output < 1).any()):
         return "A frequency is below 1: what may come must have a code."
+    if not bool(output.double().isfinite().all()):
+        return "A frequency must be a whole number; yours are not all finite."
     if int(output.sum()) != args[1]:
         return f"They must sum to {args[1]}; yours sum to {int(output.sum())}."
     return None

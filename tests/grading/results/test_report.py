@@ -195,6 +195,7 @@ def hostile(text: str) -> Record:
         due=text,
         late=1.0,
         penalty=1.0,
+        group=text,
         contest=scores.as_text(Outcome(1, (Run(text, 1, 1, text),), text)),
     )
     assert all(getattr(record, f.name) for f in fields(record) if f.name != "seconds")
