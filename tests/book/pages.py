@@ -1,11 +1,17 @@
 """What a reader would stumble over in a page, seen in a browser without a network."""
 
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 ROOT = Path(__file__).resolve().parents[2]
+
+TAB_STOPS = """
+() => [...document.querySelectorAll("pre")].every(
+  (box) => box.scrollWidth <= box.clientWidth || box.tabIndex >= 0)
+"""
 
 # Each entry is what is wrong and where; [] is a page as it should be.
 CHECKS = r"""
@@ -175,6 +181,8 @@ def inspect(page: Page, url: str, theme: str) -> list[str]:
     for width, height in ((1440, 900), (390, 844)):
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(350)  # the theme sets its tab stops after 300 ms
+        with suppress(TimeoutError):  # and later where a script works
+            page.wait_for_function(TAB_STOPS, timeout=3000)
         found = page.evaluate(CHECKS) + page.evaluate(RUN_AXE)
         problems += [f"{width} px: {problem}" for problem in found]
     for event, handler in handlers.items():

@@ -53,7 +53,7 @@ def ranked(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Outcome]]:
 
 
 def board(outcomes: Mapping[str, Outcome], *, steps: bool = False) -> Table:
-    """A row an entry: total, bits a byte for each text, program, seconds.
+    """A row an entry: total, bits a byte for each text, the bytes of the code, seconds.
 
     Parameters:
         outcomes: by pseudonym.
@@ -71,8 +71,8 @@ def board(outcomes: Mapping[str, Outcome], *, steps: bool = False) -> Table:
         runs = {run.name: run for run in outcome.runs}
         for run in names:
             row[run.name] = _bits(runs.get(run.name))
-        row["program"] = f"{outcome.program:,}" if outcome.program else ""
-        row["seconds"] = f"{outcome.seconds:.1f}"
+        row["code"] = f"{outcome.program:,}" if outcome.program else ""
+        row["s"] = f"{outcome.seconds:.1f}"
         rows.append(row)
     return Table(rows)
 
@@ -81,7 +81,7 @@ def _bits(run: Run | None) -> str:
     """Bits a byte; empty where the text did not come back."""
     if run is None or run.problem or run.archive is None:
         return ""
-    return f"{8 * run.archive / max(run.size, 1):.3f}"
+    return f"{8 * run.archive / max(run.size, 1):.2f}"
 
 
 def report(torture: Outcome | None, texts: Outcome) -> str:

@@ -324,8 +324,8 @@ def test_the_board_is_ordered_and_tells_a_hidden_set_in_steps():
     found = {"order-0": worse, "order-2": better, "empty": none}
     table = scores.board(found)
     assert [row[0] for row in table.body] == ["order-2", "order-0", "empty"]
-    assert table.head == ["entry", "total", "a", "b", "program", "seconds"]
-    assert table.body[0][1:5] == ["710", "3.200", "2.400", "10"]
+    assert table.head == ["entry", "total", "a", "b", "code", "s"]
+    assert table.body[0][1:5] == ["710", "3.20", "2.40", "10"]
     steps = {scores.stepped(total) for total in range(200_000, 202_000)}
     assert len(steps) <= 4
     assert min(steps) >= 200_000
