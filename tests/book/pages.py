@@ -163,7 +163,12 @@ def inspect(page: Page, url: str, theme: str) -> list[str]:
 
     handlers = {
         "request": requested,
-        "requestfailed": lambda r: problems.append(f"request failed: {r.url}"),
+        # The next page ends what is still under way; a missing file is not found.
+        "requestfailed": lambda r: (
+            problems.append(f"request failed: {r.url} ({r.failure})")
+            if r.failure != "net::ERR_ABORTED"
+            else None
+        ),
         "pageerror": lambda e: problems.append(f"script error: {e}"),
         "console": lambda m: (
             problems.append(f"console: {m.text}") if m.type == "error" else None
