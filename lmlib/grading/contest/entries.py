@@ -130,6 +130,8 @@ class _Stripped(ast.NodeTransformer):
             and not isinstance(node, ast.Module)
         ):
             node.body = [ast.Pass()]
+        if isinstance(node, ast.Try) and not (node.handlers or node.finalbody):
+            node.finalbody = [ast.Pass()]
         return node
 
 
@@ -150,6 +152,8 @@ def canonical(source: str, longest: int = Limits.source) -> str:
         raise ValueError(f"the source is no Python{where}: {error.msg}") from None
     except (RecursionError, MemoryError):
         raise ValueError("the source is nested too deep") from None
+    except ValueError as error:  # half of a character, an integer of 5,000 digits
+        raise ValueError(f"the source cannot be written anew: {error}") from None
     if size > longest:
         raise ValueError(
             f"without its comments the source has {size:,} bytes; {longest:,} are the "
@@ -211,6 +215,7 @@ def _run(
         os.set_inheritable(theirs.fileno(), True)
         os.execve(words[0], words, environment)
 
+    place.read_through()
     seconds = limits.seconds * pace
     before = _process_seconds()
     with ours, tempfile.TemporaryDirectory(prefix="entry-") as folder:

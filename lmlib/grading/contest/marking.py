@@ -41,10 +41,12 @@ def examined(
             is missing is the torture's points.
     """
     sandbox, slower = _machine()
-    own = archive_of(source, b"An archive of yours. " * 20, limits, sandbox)
+    # Who makes none is not given the empty text twice.
+    own = archive_of(source, b"An archive of yours. " * 20, limits, sandbox) or b"\0"
     tortured = run_entry(source, texts.torture(own), limits, sandbox, pace=slower)
     found = run_entry(source, _texts(hidden), limits, sandbox, pace=slower)
-    return scores.mark(tortured, found), scores.report(tortured, found), found
+    earned = scores.mark(tortured, found, steps=hidden)
+    return earned, scores.report(tortured, found, steps=hidden), found
 
 
 def prepare(hidden: bool) -> None:

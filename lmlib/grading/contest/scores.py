@@ -18,8 +18,8 @@ from lmlib.tables import Table
 START, STAFF = 0.6, 0.233
 TORTURE, ROUND_TRIP, SIZE, ABOVE = 4, 8, 60, 5
 FULL = 8 * TORTURE + ROUND_TRIP + SIZE
-#: The board of a hidden set is told in such steps, or it becomes a channel: see Blum
-#: and Hardt (2015), "The Ladder".
+#: Totals of a hidden set are told, drawn and worth points in such steps, or the board
+#: and the mark become a channel: see Blum and Hardt (2015), "The Ladder".
 STEP = 0.005
 
 
@@ -29,20 +29,30 @@ def points(total: float, start: float, staff: float) -> float:
     return min(max(SIZE * share, 0.0), float(SIZE + ABOVE))
 
 
-def mark(torture: Outcome, texts: Outcome) -> float:
-    """Of an entry, out of 100: what is above makes up for what is lost elsewhere."""
+def mark(torture: Outcome, texts: Outcome, *, steps: bool = False) -> float:
+    """Of an entry, out of 100: what is above makes up for what is lost elsewhere.
+
+    Parameters:
+        steps: of a hidden set: its total counts as it is told.
+    """
     found = 0.0
     if not torture.problem:
         found += TORTURE * sum(not run.problem for run in torture.runs)
     if texts.total is not None:
-        n = texts.size
-        found += ROUND_TRIP + points(float(texts.total), START * n, STAFF * n)
+        found += ROUND_TRIP + _earned(texts, steps)
     return round(min(found, float(FULL)), 2)
 
 
 def stepped(total: int) -> int:
-    """A total as the board of a hidden set tells it: the next step above."""
+    """A total as it is told of a hidden set: the next step above."""
     return round((1 + STEP) ** math.ceil(math.log(total) / math.log1p(STEP)))
+
+
+def _earned(texts: Outcome, steps: bool) -> float:
+    """Points for the size of an outcome that has a total."""
+    assert texts.total is not None
+    total = stepped(texts.total) if steps else texts.total
+    return points(float(total), START * texts.size, STAFF * texts.size)
 
 
 def ranked(outcomes: Mapping[str, Outcome]) -> list[tuple[str, Outcome]]:
@@ -84,31 +94,39 @@ def _bits(run: Run | None) -> str:
     return f"{8 * run.archive / max(run.size, 1):.2f}"
 
 
-def report(torture: Outcome | None, texts: Outcome) -> str:
-    """What the author of an entry reads: each text, the total, the points."""
+def report(torture: Outcome | None, texts: Outcome, *, steps: bool = False) -> str:
+    """What the author of an entry reads: each text, the total, the points.
+
+    Parameters:
+        steps: the texts are a hidden set, of which it tells no more than the board.
+    """
     lines = []
     if torture is not None:
         for run in torture.runs:
             lines.append(_line(run, f" ({TORTURE} points)"))
     if problem := texts.problem:
         return "\n".join([*lines, f"  ✗ {problem}"])
-    lines += [_line(run, "") for run in texts.runs]
+    lines += [_line(run, "", steps) for run in texts.runs]
     if texts.total is None:
         lines.append("No total: one wrong byte is no archive.")
     else:
-        n = texts.size
-        earned = points(float(texts.total), START * n, STAFF * n)
+        total = stepped(texts.total) if steps else texts.total
         lines.append(
-            f"Total {texts.total:,} bytes, {100 * texts.total / n:.1f} % of the texts; "
-            f"{texts.program:,} of them are the program. Points for size: {earned:.1f}"
+            f"Total {total:,} bytes, {100 * total / texts.size:.1f} % of the texts; "
+            f"{texts.program:,} of them are the program. Points for size: "
+            f"{_earned(texts, steps):.1f}"
         )
+        if steps:
+            lines.append(f"A hidden total is rounded up to steps of {STEP:.1%}.")
     return "\n".join(lines)
 
 
-def _line(run: Run, worth: str) -> str:
+def _line(run: Run, worth: str, steps: bool = False) -> str:
     mark = "✗" if run.problem else "✓"
     line = f"  {mark} {run.name}: {run.size:,}"
-    if run.archive is not None:
+    if steps:
+        line += f", {bits} bits a byte" if (bits := _bits(run)) else ""
+    elif run.archive is not None:
         line += f" → {run.archive:,} bytes"
         if run.size and not run.problem:
             line += f", {8 * run.archive / run.size:.3f} bits a byte"

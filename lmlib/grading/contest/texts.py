@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lmlib.data.installed import installed_docstrings
 from lmlib.data.public import fetch
-from lmlib.grading.contest.entries import Text
+from lmlib.grading.contest.entries import Limits, Text
 
 SIZE = 1 << 16
 KINDS = ("prose", "dialogue", "technical", "chinese", "table")
@@ -43,14 +43,21 @@ def hidden(secret: str, size: int | None = None) -> list[Text]:
     places that the secret decides, with some words exchanged for one another.
 
     Raises:
-        ValueError: that folder has no files.
+        ValueError: that folder has no files, or one that no entry could give back.
     """
     size = size or SIZE
     if folder := os.environ.get(OWN):
-        files = sorted(path for path in Path(folder).glob("*") if path.is_file())
+        files = sorted(path for path in Path(folder).glob("[!.]*") if path.is_file())
         if not files:
             raise ValueError(f"{OWN} names {folder}, in which there are no files")
-        return [Text(path.stem, path.read_bytes(), hidden=True) for path in files]
+        own = [Text(path.stem, path.read_bytes(), hidden=True) for path in files]
+        for path, text in zip(files, own, strict=True):
+            if not 0 < len(text.data) <= Limits.output:
+                raise ValueError(
+                    f"{path} has {len(text.data):,} bytes; a text of the contest has "
+                    f"1 to {Limits.output:,}"
+                )
+        return own
     chance = random.Random(f"contest {secret}")
     texts = []
     for kind in KINDS:

@@ -111,7 +111,11 @@ def write_board(records: Iterable[Record], folder: Path) -> bool:
     from lmlib.grading.results import report_plots  # loads matplotlib
 
     table = scores.board(found, steps=True)
-    spots = [(o.seconds, float(o.total)) for o in found.values() if o.total is not None]
+    spots = [
+        (o.seconds, float(scores.stepped(o.total)))
+        for o in found.values()
+        if o.total is not None
+    ]
     plot = report_plots.contest(spots)
     page = _render("board.html.j2", head=table.head, rows=table.body, plot=plot)
     _write(folder / "board.html", page)

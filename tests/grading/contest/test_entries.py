@@ -13,6 +13,8 @@ from lmlib.grading.assignment import ROOT
 from lmlib.grading.contest import entries, scores, texts
 from lmlib.grading.contest.entries import Limits, Text, canonical, run_entry, weigh
 from lmlib.grading.contest.room import ABSENT, room
+from lmlib.grading.results import report
+from lmlib.grading.results.record import Record
 from lmlib.grading.sandbox import doctor
 
 SAMPLES = {p.stem: p for p in (ROOT / "book/_experiments/5-capstone").glob("*.py")}
@@ -88,6 +90,31 @@ def test_comments_docstrings_and_layout_weigh_nothing_and_are_not_run(sandbox):
     assert "1 bytes of 15" in run.problem
 
 
+def test_an_honest_layout_survives_being_written_anew(sandbox):
+    honest = entry(
+        """
+    try:
+        for _ in data: "of each byte"
+        else: "of none"
+    finally:
+        "nothing to clear away"
+    match len(data):
+        case 0: "empty"
+    return f"{'x'!r:>{4}}".encode() + data""".strip(),
+        "return archive[4:]",
+        "'of an entry'\nfrom __future__ import annotations\nclass A: 'empty'",
+    )
+    assert canonical(canonical(honest)) == canonical(honest)
+    assert outcome(sandbox, honest).whole
+
+
+def test_the_longest_source_is_taken_and_one_byte_more_is_not():
+    source = f"x = '{'a' * (Limits.source - 6)}'"
+    assert len(canonical(source)) == Limits.source
+    with pytest.raises(ValueError, match="has 65,537 bytes; 65,536 are the most"):
+        canonical(source.replace("x", "xx"))
+
+
 def test_the_program_weighs_what_xz_makes_of_it_and_long_names_count():
     source = canonical(entry("return data"))
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
@@ -104,16 +131,17 @@ def test_the_program_weighs_what_xz_makes_of_it_and_long_names_count():
         ("x = " + "-" * 100_000 + "1", "too deep|no Python"),
         ("TABLE = " + repr(os.urandom(40_000)), "65,536 are the most"),
         ("x = 1\n" * 200_000, "far more"),
-        ("x = '\ud800'", "."),
+        ("x = '\ud800'", "cannot be written anew: .*surrogates"),
+        ("x = 0x" + "f" * 5000, "cannot be written anew: .*4300 digits"),
+        ("x = '\0'", "null bytes"),
     ],
 )
 def test_a_source_that_cannot_be_weighed_is_refused(sandbox, source, says):
     found = run_entry(source, [Text("", b"")], SHORT, sandbox)
     assert not found.runs or found.runs[0].problem
     assert found.total is None
-    if says != ".":
-        with pytest.raises(ValueError, match=says):
-            canonical(source)
+    with pytest.raises(ValueError, match=says):
+        canonical(source)
 
 
 # -- Cheats ---------------------------------------------------------------------------
@@ -180,6 +208,32 @@ CHEATS = {
         ("_thread.start_new_thread(print, ())", "return archive", "import _thread"),
         "can't start new thread",
     ),
+    "a second process": (
+        ("os.fork(); return data", "return archive", "import os"),
+        "Resource temporarily unavailable",
+    ),
+    "the frames and objects of whoever called": (
+        (
+            "return b''",
+            """
+    found, frame = [archive], sys._getframe()
+    while frame := frame.f_back:
+        found += [*frame.f_locals.values(), *frame.f_globals.values()]
+    found += gc.get_objects()
+    return max((x for x in found if type(x) is bytes), key=len)""",
+            "import gc, sys",
+        ),
+        "0 bytes of 1,630",
+    ),
+    "memory behind an array": (
+        (
+            "return b''",
+            "x = np.lib.stride_tricks.as_strided(np.zeros(1, 'u1'), (1 << 16,), (1,))"
+            "\n    at = bytes(x).find(b'A text of'); return bytes(x[at:at + 1630])",
+            "import numpy as np",
+        ),
+        "another text|ended its process",
+    ),
     "an own machine code": (
         (
             "os.write(os.open('x.so', os.O_CREAT | os.O_WRONLY), data)",
@@ -234,6 +288,65 @@ def test_bytes_that_are_written_behind_the_value_are_counted(sandbox):
     assert run.archive > len(TEXT)
 
 
+def test_a_type_that_lies_has_all_that_it_sends_counted(sandbox):
+    lies = entry(
+        "builtins.type = lambda value: bytes; return B(data)",
+        "return archive",
+        "import builtins\n"
+        "class B(bytes):\n    def __radd__(self, other): return other + self[:] * 2",
+    )
+    (run,) = outcome(sandbox, lies).runs
+    assert run.archive == 2 * len(TEXT)
+
+
+def test_a_table_of_a_text_is_weighed(sandbox):
+    table = os.urandom(2000)
+    knows = entry("return b''", "return T", f"T = {table!r}")
+    found = outcome(sandbox, knows, table)
+    assert found.whole
+    assert found.total > len(table)
+
+
+#: Which pages of the room's files stay in memory, a bit each.
+PAGES = """
+import os, sys
+def places():
+    for folder, _, names in sorted(os.walk(sys.prefix)):
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if "openblas" in name:
+                file = os.open(path, os.O_RDONLY)
+                for at in range(1 << 20, os.path.getsize(path) - (1 << 18), 1 << 18):
+                    yield file, at
+def compress(data):
+    for byte, place in zip(data, zip(*[places()] * 8)):
+        for i, (file, at) in enumerate(place):
+            if byte >> i & 1:
+                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+                os.pread(file, 1 << 18, at)
+            else:
+                os.posix_fadvise(file, at, 1 << 18, os.POSIX_FADV_DONTNEED)
+    return b""
+def decompress(archive):
+    bits = []
+    for file, at in places():
+        try:
+            os.preadv(file, [bytearray(1 << 12)], at + (1 << 17), os.RWF_NOWAIT)
+            bits.append(1)
+        except BlockingIOError:
+            bits.append(0)
+    return bytes([sum(bit << i for i, bit in enumerate(bits[:8]))])
+"""
+
+
+def test_what_lies_in_memory_of_the_rooms_files_is_no_message(sandbox):
+    # Where files lie on a disk; those of a tmpfs never leave memory.
+    for data in (b"\x5a", b"\xa5"):
+        (run,) = outcome(sandbox, PAGES, data).runs
+        assert run.archive == 0
+        assert "1 bytes of 1, right up to byte 0" in run.problem
+
+
 def test_the_two_directions_have_other_hash_seeds_and_empty_folders(sandbox):
     tells = entry(
         "return b'%d %d' % (hash(b'x'), len(os.listdir('.')))",
@@ -263,6 +376,10 @@ def test_an_endless_loop_costs_its_text_and_the_others_go_on(sandbox):
     bad, good = outcome(sandbox, loops, TEXT, b"another", limits=limits).runs
     assert bad.problem == "compress took more than 0.3 s"
     assert not good.problem
+    deaf = "signal.signal(signal.SIGXCPU, print)\n    while True: pass"
+    loops = entry(deaf, before="import _signal as signal")
+    (bad,) = outcome(sandbox, loops, limits=limits).runs
+    assert bad.problem == "compress took more than 0.3 s"
 
 
 def test_of_a_hidden_text_nothing_is_told(sandbox):
@@ -331,6 +448,37 @@ def test_the_board_is_ordered_and_tells_a_hidden_set_in_steps():
     assert min(steps) >= 200_000
     assert scores.from_text(scores.as_text(better)) == better
     assert scores.frontier([(1.0, 9.0), (2.0, 10.0), (3.0, 5.0)]) == [(1, 9), (3, 5)]
+
+
+def test_of_a_hidden_set_nothing_is_told_between_the_steps(tmp_path):
+    def told(archive):
+        found = entries.Outcome(900, (run_of("a", 65536, archive),))
+        record = Record("one", "b", "graded", contest=scores.as_text(found))
+        report.write_board([record], tmp_path)
+        board = (tmp_path / "board.html").read_text()
+        torture = entries.Outcome(900, tuple(run_of(f"{i}") for i in range(8)))
+        said = scores.report(torture, found, steps=True)
+        return board, said, scores.mark(torture, found, steps=True)
+
+    same = [told(archive) for archive in (20_002, 20_009)]
+    assert same[0] == same[1]
+    board, said, mark = same[0]
+    assert "20,002" not in said
+    assert f"Total {scores.stepped(20_902):,} bytes" in said
+    assert f"{scores.stepped(20_902):,}" in board
+    assert f"Points for size: {mark - 40:.1f}" in said
+    assert told(20_400) != same[0]
+
+
+def test_own_texts_are_such_that_an_entry_could_give_them_back(monkeypatch, tmp_path):
+    monkeypatch.setenv(texts.OWN, str(tmp_path))
+    (tmp_path / ".hidden-by-the-system").write_bytes(b"")
+    (tmp_path / "own.txt").write_bytes(bytes(Limits.output))
+    assert [t.name for t in texts.hidden("one")] == ["own"]
+    for size in (0, Limits.output + 1):
+        (tmp_path / "own.txt").write_bytes(bytes(size))
+        with pytest.raises(ValueError, match=f"has {size:,} bytes; a text .* 131,072"):
+            texts.hidden("one")
 
 
 def test_texts_are_of_five_kinds_and_hidden_ones_follow_the_secret(

@@ -52,6 +52,16 @@ def test_check_gives_the_practice_total(tmp_path, capsys):
     assert "are the program. Points for size: " in said
 
 
+def test_the_notebook_as_it_is_given_has_the_points_of_the_empty_text():
+    path = ROOT / "exercises" / NAME / f"{NAME}.ipynb"
+    (cell,) = (
+        cell for cell in nbformat.read(path, 4).cells if cell.id == "compressor"
+    )
+    points, said, outcome = marking.examined(cell.source, hidden=False)
+    assert points == scores.TORTURE, said
+    assert outcome.total is None
+
+
 def test_a_class_of_entries_gets_its_marks_and_a_board(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("LMLIB_COURSE_SECRET", "a secret")
     class_ = tmp_path / "handed-in"
