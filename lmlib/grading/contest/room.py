@@ -76,7 +76,7 @@ class Room:
         }
 
     def read_through(self) -> None:
-        """Read all files that a process can read, so that none is a message to the next.
+        """Read all that a process can read, so that no file is a message to the next.
 
         A process cannot write them, but decide which of their pages stay in memory, a
         bit each (`posix_fadvise`), and whether the time of the last access is old.
