@@ -3,10 +3,12 @@
 Whole classes of entries: `test_marking`.
 """
 
+import ast
 import lzma
 import os
 import re
 
+import nbformat
 import pytest
 
 from lmlib.grading.assignment import ROOT
@@ -57,6 +59,28 @@ def test_the_torture_is_borne_by_a_right_entry_and_costs_a_careless_one(sandbox)
     grows = entry("return data + bytes(len(data) // 50)", "return archive")
     found = run_entry(grows, tortures[4:5], SHORT, sandbox)
     assert "the archive has 522 bytes, not 514" in found.runs[0].problem
+
+
+def test_samples_and_starter_have_one_coder_and_differ_in_what_they_believe():
+    (starter,) = (
+        cell.source
+        for cell in nbformat.read(
+            ROOT / "exercises/c-capstone/c-capstone.ipynb", 4
+        ).cells
+        if cell.id == "compressor"
+    )
+    coders = set()
+    names = ("order-0", "order-1", "order-2", "two-orders", "seven-contexts", "salted")
+    for source in (starter, *(SAMPLES[name].read_text() for name in names)):
+        kept = [
+            ast.unparse(node)
+            for node in ast.parse(source).body
+            if isinstance(node, ast.FunctionDef)
+            and node.name in ("compress", "decompress", "length", "code")
+        ]
+        assert len(kept) == 4
+        coders.add("\n".join(kept))
+    assert len(coders) == 1
 
 
 # -- What is weighed is what is run ---------------------------------------------------
@@ -371,6 +395,15 @@ def test_an_endless_loop_costs_its_text_and_the_others_go_on(sandbox):
     loops = entry(deaf, before="import _signal as signal")
     (bad,) = outcome(sandbox, loops, limits=limits).runs
     assert bad.problem == "compress took more than 0.3 s"
+    searches = entry(
+        "return blake2s(data).digest()",
+        "return next(x for n in count() "
+        "if blake2s(x := n.to_bytes(9, 'big')).digest() == archive)",
+        "from _blake2 import blake2s\nfrom itertools import count",
+    )
+    (bad,) = outcome(sandbox, searches, limits=limits).runs
+    assert bad.archive == 32
+    assert bad.problem == "decompress took more than 0.3 s"
 
 
 def test_of_a_hidden_text_nothing_is_told(sandbox):
