@@ -57,6 +57,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 CAP_DAC_READ_SEARCH = 2
 LARGE_PAGE, MADV_COLLAPSE = 2 << 20, 25
 
@@ -109,6 +110,18 @@ def set_capabilities(keep: int | None = None) -> None:
     held = 0 if keep is None else 1 << keep
     header = struct.pack("=Ii", 0x20080522, 0)
     call("capset", header, struct.pack("=6I", held, held, 0, 0, 0, 0))
+
+
+def keep_over_exec(capability: int) -> None:
+    """Let the one that `set_capabilities` retained outlast the next `execve`.
+
+    Raises:
+        OSError: this process has not got it.
+    """
+    held = 1 << capability
+    header = struct.pack("=Ii", 0x20080522, 0)
+    call("capset", header, struct.pack("=6I", held, held, held, 0, 0, 0))
+    call("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
 
 def close_all_but(keep: set[int]) -> None:

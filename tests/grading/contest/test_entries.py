@@ -354,12 +354,31 @@ def decompress(archive):
 """
 
 
-def test_what_lies_in_memory_of_the_rooms_files_is_no_message(sandbox):
+def test_an_entry_comes_back_in_each_sandbox(each_sandbox):
+    # Without namespaces the room and Python may lie where only root can read.
+    assert outcome(each_sandbox, SAMPLES["stored"].read_text()).whole
+
+
+def test_what_lies_in_memory_of_the_rooms_files_is_no_message(each_sandbox):
     # Where files lie on a disk; those of a tmpfs never leave memory.
     for data in (b"\x5a", b"\xa5"):
-        (run,) = outcome(sandbox, PAGES, data).runs
+        (run,) = outcome(each_sandbox, PAGES, data).runs
         assert run.archive == 0
         assert "1 bytes of 1, right up to byte 0" in run.problem
+
+
+def test_when_a_file_of_the_room_was_read_is_no_message(each_sandbox):
+    tells = entry(
+        "_ = data == b'1' and open(FILE, 'rb').read(); return b''",
+        "return b'%d' % (time.time() - os.stat(FILE).st_atime < 80_000)",
+        "import os, sys, time\nFILE = sys.prefix + '/libraries.json'",
+    )
+    file = room().folder / "libraries.json"
+    for data in (b"0", b"1"):
+        os.utime(file, (file.stat().st_mtime - 200_000, file.stat().st_mtime))
+        (run,) = outcome(each_sandbox, tells, data).runs
+        assert run.archive == 0
+        assert bool(run.problem) == (data == b"0"), run.problem
 
 
 def test_the_two_directions_have_other_hash_seeds_and_empty_folders(sandbox):
