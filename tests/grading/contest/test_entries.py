@@ -368,12 +368,12 @@ def test_what_lies_in_memory_of_the_rooms_files_is_no_message(each_sandbox):
 
 
 def test_when_a_file_of_the_room_was_read_is_no_message(each_sandbox):
+    (file,) = room().folder.rglob("colorsys.pyc")
     tells = entry(
         "_ = data == b'1' and open(FILE, 'rb').read(); return b''",
         "return b'%d' % (time.time() - os.stat(FILE).st_atime < 80_000)",
-        "import os, sys, time\nFILE = sys.prefix + '/libraries.json'",
+        f"import os, time\nFILE = {str(file)!r}",
     )
-    file = room().folder / "libraries.json"
     for data in (b"0", b"1"):
         os.utime(file, (file.stat().st_mtime - 200_000, file.stat().st_mtime))
         (run,) = outcome(each_sandbox, tells, data).runs
