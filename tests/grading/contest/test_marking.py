@@ -8,7 +8,7 @@ import pytest
 
 from lmlib.cli import main
 from lmlib.grading.assignment import ROOT
-from lmlib.grading.contest import marking, scores, texts
+from lmlib.grading.contest import entries, marking, scores, texts
 from lmlib.grading.examination import examiner
 from lmlib.grading.results import report
 from lmlib.grading.results.record import Record
@@ -55,6 +55,15 @@ def test_the_notebook_as_it_is_given_has_the_points_of_the_empty_text():
     points, said, outcome = marking.examined(cell.source, hidden=False)
     assert points == scores.TORTURE, said
     assert outcome.total is None
+
+
+def test_where_no_entry_runs_no_student_is_to_blame(monkeypatch, tmp_path):
+    broken = tmp_path / "child.py"
+    broken.write_text("raise SystemExit(1)")
+    monkeypatch.setattr(entries, "CHILD", broken)
+    marking._machine.cache_clear()
+    with pytest.raises(RuntimeError, match="does nothing fails here: compress ended"):
+        marking.examined(SAMPLES["stored"].read_text(), hidden=False)
 
 
 def test_a_class_of_entries_gets_its_marks_and_a_board(tmp_path, capsys, monkeypatch):
