@@ -42,8 +42,9 @@ from lmlib.exercises.exercise import (
 from lmlib.exercises.registry import find_exercise, siblings
 
 NOT_WRITTEN = "Not written yet."
+# An error, or a value such as 0, that a function gives whatever it is asked.
 NO_VALUE = (
-    "The error is raised, which counts as soon as one value of the function is right."
+    "This much is right. It counts as soon as one value in another part is right, too."
 )
 
 
@@ -466,14 +467,23 @@ def _try(
         violated = _violated(exercise, part, case, outcome.value)
         detail = "\n".join([*violated, detail])
         if not exercise.reveal:
-            unanswered = outcome.value is None
-            says = NOT_WRITTEN if unanswered else "This is not the answer."
-            detail = ""
+            says, detail = _not_the_answer(outcome.value, expected), ""
         return outcome, Failure(case, outcome, says, detail)
     if outcome.changed_input:
         says = "The values are right, but the function changes its input in place."
         return outcome, Failure(case, outcome, says)
     return outcome, None
+
+
+def _not_the_answer(got: Any, expected: Any) -> str:
+    """What is said of a wrong answer to a question, which gives no value away."""
+    if got is None:
+        return NOT_WRITTEN
+    if isinstance(expected, str) and not isinstance(got, str):
+        return f"A word in quotes is expected, got {_kind(got)}."
+    if isinstance(got, str) and not isinstance(expected, str):
+        return f"A number is expected, without quotes, got {_kind(got)}."
+    return "This is not the answer."
 
 
 def _seen(part: Part, failure: Failure, right: Any, exercise: Exercise) -> str:
@@ -549,12 +559,24 @@ def _difference(
         if isinstance(expected, float) and isinstance(precise, float):
             # As for tensors: in float32 the reference is no better than a student.
             room = {"rel_tol": RELATIVE, "abs_tol": absolute}
-            same = number and math.isclose(float(got), precise, **room)
+            same = number and _is_close(got, precise, **room)
+        elif isinstance(expected, int) and isinstance(got, int):
+            same = number and got == expected
         else:
-            same = number and math.isclose(float(got), float(expected), rel_tol=1e-6)
+            same = number and _is_close(got, expected, rel_tol=1e-6)
     if not same:
-        return "This is wrong.", f"Expected {expected}, got {_brief(got)}."
+        shown = _brief(got)
+        if isinstance(expected, str) and isinstance(got, str):
+            shown = shown[1:-1]  # without quotes, as what is expected
+        return "This is wrong.", f"Expected {expected}, got {shown}."
     return None
+
+
+def _is_close(got: float, expected: float, **room: float) -> bool:
+    try:
+        return math.isclose(got, expected, **room)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _has_values(tensor: Tensor) -> bool:

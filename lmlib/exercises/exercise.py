@@ -157,6 +157,11 @@ def distinct_sizes(generator: torch.Generator, n: int, low: int = 2) -> list[int
     return (torch.randperm(n + 2, generator=generator)[:n] + low).tolist()
 
 
+def draw_integer(generator: torch.Generator, low: int, high: int) -> int:
+    """A whole number in low … high, both included."""
+    return int(torch.randint(low, high + 1, (), generator=generator))
+
+
 def normal(generator: torch.Generator, *shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=generator)
 
@@ -174,6 +179,17 @@ def error_type(function: Function, args: tuple[Any, ...]) -> str:
     except Exception as error:
         return built_in_type(error).__name__
     return "no error"
+
+
+def pair(value: Any, what: str) -> tuple[Any, Any]:
+    """For `Part.observe`: the two values that a student returns; a list will do.
+
+    Raises:
+        TypeError: they are not two; it says that `what` is expected.
+    """
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"two are expected, {what}, got a {type(value).__name__}")
+    return value[0], value[1]
 
 
 def plain_number(value: Any) -> Any:

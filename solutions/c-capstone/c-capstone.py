@@ -33,7 +33,8 @@ FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
 # %% [markdown] exercise="write_varint"
 # An archive has to say how long the text is. LEB128 writes a number `n` ≥ 0 in groups
 # of seven bits, the lowest group first, each in a byte of its own; the byte's highest
-# bit is 1 if another group follows. Raise ValueError if `n` is negative.
+# bit is 1 if another group follows. Return these bytes, as few as hold `n`; 0 takes
+# one. Raise ValueError if `n` is negative.
 
 
 # %% solution="write_varint"
@@ -56,9 +57,9 @@ check("c/write_varint", write_varint, hidden=True)
 ### END HIDDEN TESTS
 
 # %% [markdown] exercise="read_varint"
-# Read the number that begins at byte `at` of `data`; return it, and the place of the
-# byte behind it. Raise ValueError if the data end within the number, or if it is 2⁶³
-# or more.
+# Read the number that begins at byte `at` of `data`, written as above; return it, and
+# the place of the byte behind it in `data`, whose other bytes do not matter. Raise
+# ValueError if the data end within the number, or if it is 2⁶³ or more.
 
 
 # %% solution="read_varint"
@@ -85,10 +86,11 @@ check("c/read_varint", read_varint, hidden=True)
 
 # %% [markdown] exercise="unpack"
 # An archive is: the magic `b"CI"`; the version, a byte of 1; the length `n` of the
-# text as above; the CRC-32 (`zlib.crc32`) of header and payload together, four bytes,
-# the little end first; the payload, which is all the rest. The header is what stands
-# before the CRC. Return `n` and the payload. Raise ValueError for everything that is
-# not such an archive, whatever is wrong with it.
+# text, written as above; the CRC-32 (`zlib.crc32`) of header and payload together, four
+# bytes, the little end first; the payload, which is all the rest. The header is what
+# stands before the CRC. Return `n` and the payload, a `bytes` of whatever length: it
+# holds the text compressed. Raise ValueError for everything that is not such an
+# archive, whatever is wrong with it.
 
 
 # %% solution="unpack"

@@ -75,6 +75,13 @@ def test_an_error_counts_beside_a_right_value_only(name, capsys, monkeypatch):
     assert hidden_points(name, always_raises, monkeypatch) == [0] * len(SECRETS)
 
 
+def test_a_value_that_counts_beside_another_is_called_no_error(capsys):
+    assert check("5/pays_from", lambda model_bits, own, rival: 0.0) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "This much is right" in said
+    assert "error" not in said
+
+
 def test_an_error_counts_beside_one_right_value(monkeypatch):
     def right_for_float32_alone(x, n_heads):
         if x.shape[-1] % n_heads:
@@ -321,3 +328,43 @@ def test_numbers_are_judged_like_tensors_to_rounding(style, monkeypatch):
     function = STYLES[style]().calibration_error
     points = hidden_points("4.2/calibration_error", function, monkeypatch)
     assert points == [3] * len(SECRETS)
+
+
+# -- Answers of another kind ----------------------------------------------------------
+
+
+def test_a_number_that_no_float_holds_is_wrong(capsys):
+    assert check("c/slot", lambda history, order, size: 10**400) == 0
+
+
+def test_one_off_is_wrong_whatever_the_size():
+    exercise = find_exercise("c/slot")
+
+    def one_off(history, order, size):
+        found = exercise.reference(history, order, size)
+        return found + (size == 1 << 20)
+
+    assert examine(exercise, one_off).points == 2
+
+
+def test_an_answer_of_another_kind_is_told_the_kind(capsys):
+    answers = find_exercise("5/answers").reference() | {"second_epoch": False}
+    assert check("5/answers", answers | {"floor": "0.09"}) == 3
+    said = capsys.readouterr().out
+    assert "A word in quotes is expected, got a bool." in said
+    assert "A number is expected, without quotes, got a str." in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("c/unpack", (3, 1 << 50)),  # `bytes` of it would be as many zeros
+        ("c/unpack", (3, "text")),
+        ("c/unpack", 3),
+        ("c/read_varint", 3),
+        ("c/write_varint", [3]),
+    ],
+)
+def test_what_is_expected_is_said_of_another_type(name, value, capsys):
+    assert check(name, lambda *args: value) == 0
+    assert "expected, " in capsys.readouterr().out

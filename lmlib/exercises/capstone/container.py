@@ -1,6 +1,8 @@
 """The capstone: lengths in a few bytes, and an archive that notices damage."""
 
+import contextlib
 import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -12,13 +14,11 @@ from lmlib.exercises.exercise import (
     Function,
     Misconception,
     Part,
+    draw_integer,
     error_type,
+    pair,
     plain_number,
 )
-
-
-def _number(generator: Generator, low: int, high: int) -> int:
-    return int(torch.randint(low, high, (), generator=generator))
 
 
 def _bytes(generator: Generator, n: int) -> bytes:
@@ -28,10 +28,17 @@ def _bytes(generator: Generator, n: int) -> bytes:
 # -- write_varint ---------------------------------------------------------------------
 
 
-def _in_hex(function: Function, args: tuple[Any, ...]) -> str:
-    """The bytes as digits, which can be compared and read; else what type came."""
+def _hex(value: Any) -> str:
+    """Bytes as digits, which can be compared and read; `bytes(n)` is n zeros."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"bytes are expected, got a {type(value).__name__}")
+    return value.hex(" ")
+
+
+def _in_hex(function: Function, args: tuple[Any, ...]) -> str | None:
+    """For `Part.observe`: the bytes."""
     value = function(*args)
-    return value.hex(" ") if type(value) is bytes else type(value).__name__
+    return None if value is None else _hex(value)
 
 
 def write_varint(n: int) -> bytes:
@@ -107,8 +114,39 @@ def negative_accepted(n: int) -> bytes:
     return bytes(out)
 
 
+# Slips: recognised, and not handed in by the tests.
+
+
+def no_flag(n: int) -> bytes:
+    return bytes(byte & 127 for byte in write_varint(n))
+
+
+def goes_on_above_128(n: int) -> bytes:
+    return b"\x80" if n == 128 else write_varint(n)
+
+
+def whole_bytes(n: int) -> bytes:
+    return n.to_bytes(max(1, -(-n.bit_length() // 8)), "little")
+
+
+def flag_in_the_lowest_bit(n: int) -> bytes:
+    groups = write_varint(n)
+    return bytes(byte << 1 & 255 | byte >> 7 for byte in groups)
+
+
+def nothing_for_zero_but_an_error(n: int) -> bytes:
+    if n <= 0:
+        raise ValueError("n must be above 0")
+    return write_varint(n)
+
+
+def _of_bits(generator: Generator, bits: int) -> int:
+    """A number of so many bits, the highest of them 1."""
+    return draw_integer(generator, 1 << bits - 1, (1 << bits) - 1)
+
+
 def _any(generator: Generator) -> list[Case]:
-    drawn = [_number(generator, 1 << bits, 2 << bits) for bits in (5, 9, 20, 45)]
+    drawn = [_of_bits(generator, bits) for bits in (6, 10, 21, 46)]
     return [Case((n,), f"n = {n:,}") for n in drawn]
 
 
@@ -118,7 +156,7 @@ def _edges(_: Generator) -> list[Case]:
 
 
 def _negative(generator: Generator) -> list[Case]:
-    n = -_number(generator, 2, 1000)
+    n = -draw_integer(generator, 2, 999)
     return [Case((-1,), "n = −1", only=True), Case((n,), f"n = {n}")]
 
 
@@ -164,6 +202,31 @@ WRITE_VARINT = Exercise(
             "A negative number comes out as a large one of 64 bits: raise ValueError.",
         ),
     ),
+    slips=(
+        Misconception(
+            no_flag,
+            "No byte has the flag: who reads them cannot tell where the number ends.",
+        ),
+        Misconception(
+            goes_on_above_128,
+            "128 itself needs eight bits, one more than a byte has for them: go on "
+            "while n is 128 *or* more.",
+        ),
+        Misconception(
+            whole_bytes,
+            "These are bytes of eight bits, and nothing says where they end. Seven "
+            "bits a byte, and the eighth says whether another follows.",
+        ),
+        Misconception(
+            flag_in_the_lowest_bit,
+            "The flag is the *highest* bit of the byte, worth 128, not the lowest.",
+        ),
+        Misconception(
+            nothing_for_zero_but_an_error,
+            "0 is a length, too, that of an empty text: it is the byte 0. Only below "
+            "it there is an error.",
+        ),
+    ),
     hints=(
         "`n & 127` are the lowest seven bits, `n >> 7` is the rest.",
         "While n is 128 or more: put out its seven bits with 128 added.",
@@ -174,9 +237,12 @@ WRITE_VARINT = Exercise(
 # -- read_varint ----------------------------------------------------------------------
 
 
-def _pair(function: Function, args: tuple[Any, ...]) -> str:
-    """The two numbers as words: a list in place of a tuple will do."""
-    n, after = function(*args)
+def _two_numbers(function: Function, args: tuple[Any, ...]) -> str | None:
+    """For `Part.observe`: the two numbers as words."""
+    value = function(*args)
+    if value is None:
+        return None
+    n, after = pair(value, "the number and the place of the byte behind it")
     return f"{plain_number(n)}, then {plain_number(after)}"
 
 
@@ -295,26 +361,90 @@ def flag_kept(data: bytes, at: int) -> tuple[int, int]:
             return n, at
 
 
+# Slips: recognised, and not handed in by the tests.
+
+
+def place_before_the_number(data: bytes, at: int) -> tuple[int, int]:
+    n, after = read_varint(data, at)
+    return after, n
+
+
+def place_of_the_last_byte(data: bytes, at: int) -> tuple[int, int]:
+    n, after = read_varint(data, at)
+    return n, after - 1
+
+
+def _groups(data: bytes, at: int, width: int) -> tuple[int, int]:
+    n = shift = 0
+    while True:
+        if at >= len(data):
+            raise ValueError("the number is cut off")
+        n += (data[at] & 127) << shift
+        at, shift = at + 1, shift + width
+        if n >= 1 << 63:
+            raise ValueError("the number is too large")
+        if data[at - 1] < 128:
+            return n, at
+
+
+def shifted_by_8(data: bytes, at: int) -> tuple[int, int]:
+    return _groups(data, at, 8)
+
+
+def never_shifted(data: bytes, at: int) -> tuple[int, int]:
+    return _groups(data, at, 0)
+
+
+def nothing_refused(data: bytes, at: int) -> tuple[int, int]:
+    return any_size_accepted(data + b"\0", at)
+
+
+def ends_with_the_flag(data: bytes, at: int) -> tuple[int, int]:
+    n = shift = 0
+    while True:
+        if at >= len(data):
+            raise ValueError("the number is cut off")
+        n |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] >= 128:
+            return n, at
+
+
+def largest_refused(data: bytes, at: int) -> tuple[int, int]:
+    n, after = read_varint(data, at)
+    if n == (1 << 63) - 1:
+        raise ValueError("the number is too large")
+    return n, after
+
+
+def limit_of_64_bits(data: bytes, at: int) -> tuple[int, int]:
+    n, after = any_size_accepted(data, at) if data[-1] < 128 else read_varint(data, at)
+    if n >= 1 << 64:
+        raise ValueError("the number is too large")
+    return n, after
+
+
 def _read(generator: Generator, n: int) -> Case:
-    before = _bytes(generator, _number(generator, 1, 5))
+    before = _bytes(generator, draw_integer(generator, 1, 4))
     data = before + write_varint(n) + _bytes(generator, 2)
     return Case((data, len(before)), f"{data.hex(' ')}, from byte {len(before)}")
 
 
 def _read_small(generator: Generator) -> list[Case]:
-    return [_read(generator, _number(generator, 1, 128)) for _ in range(2)]
+    return [_read(generator, draw_integer(generator, 1, 127)) for _ in range(2)]
 
 
 def _read_large(generator: Generator) -> list[Case]:
-    drawn = [_number(generator, 1 << bits, 2 << bits) for bits in (8, 20, 45)]
+    drawn = [_of_bits(generator, bits) for bits in (9, 21, 46)]
     return [_read(generator, n) for n in [*drawn, (1 << 63) - 1]]
 
 
 def _unreadable(generator: Generator) -> list[Case]:
-    n = _number(generator, 1 << 20, 1 << 30)
+    n = _of_bits(generator, draw_integer(generator, 21, 30))
     data = _bytes(generator, 2) + write_varint(n)[:-1]
-    large = write_varint((1 << 63) + _number(generator, 0, 1 << 60))
-    long = _bytes(generator, 1) + write_varint(1 << _number(generator, 70, 90)) + b"\1"
+    large = write_varint((1 << 63) + _of_bits(generator, 60))
+    places = draw_integer(generator, 70, 89)
+    long = _bytes(generator, 1) + write_varint(1 << places) + b"\1"
     return [
         Case((data, 2), f"{data.hex(' ')}, from byte 2: it is cut off"),
         Case((large, 0), f"{large.hex(' ')}, from byte 0: 2⁶³ or more"),
@@ -329,8 +459,8 @@ READ_VARINT = Exercise(
     minutes=15,
     reference=read_varint,
     parts=(
-        Part("below 128", 1, _read_small, _pair),
-        Part("any number", 1, _read_large, _pair),
+        Part("below 128", 1, _read_small, _two_numbers),
+        Part("any number", 1, _read_large, _two_numbers),
         Part("cut off, or 2⁶³ and more", 1, _unreadable, error_type),
     ),
     misconceptions=(
@@ -368,6 +498,45 @@ READ_VARINT = Exercise(
             "The flag is counted with the number: take `byte & 127`.",
         ),
     ),
+    slips=(
+        Misconception(
+            nothing_refused,
+            "Neither a number that is cut off is refused nor one of 2⁶³ or more: raise "
+            "ValueError.",
+        ),
+        Misconception(
+            place_before_the_number,
+            "The two have changed places: the number first, then the place behind it.",
+        ),
+        Misconception(
+            place_of_the_last_byte,
+            "You return the place of the number's last byte. Asked for is the one "
+            "*behind* it, where reading goes on.",
+        ),
+        Misconception(
+            shifted_by_8,
+            "Each byte has seven bits of the number: shift by 7, not by 8.",
+        ),
+        Misconception(
+            never_shifted,
+            "You add the groups up as they are, but each is worth 128 times the one "
+            "before.",
+        ),
+        Misconception(
+            ends_with_the_flag,
+            "The flags are turned round: the high bit says that *more* follows, and "
+            "the last byte has none.",
+        ),
+        Misconception(
+            largest_refused,
+            "2⁶³ − 1 is the largest number that is allowed; 2⁶³ is the first that is "
+            "not.",
+        ),
+        Misconception(
+            limit_of_64_bits,
+            "The limit is 2⁶³, not 2⁶⁴, as signed numbers of 64 bits have it.",
+        ),
+    ),
     hints=(
         "Keep the shift beside the number: 0, 7, 14 …",
         "Look whether there is a byte before you take it.",
@@ -378,9 +547,36 @@ READ_VARINT = Exercise(
 # -- unpack ---------------------------------------------------------------------------
 
 
-def _unpacked(function: Function, args: tuple[Any, ...]) -> str:
-    n, payload = function(*args)
-    return f"{plain_number(n)} and {bytes(payload).hex(' ')}"
+def _unpacked(function: Function, args: tuple[Any, ...]) -> str | None:
+    """For `Part.observe`: both as words; if refused, what would have been taken."""
+    (archive,) = args
+    try:
+        value = function(archive)
+    except ValueError:
+        for says, other in _made_otherwise(archive):
+            with contextlib.suppress(Exception):
+                if function(other) is not None:
+                    return f"ValueError, and none {says}"
+        raise
+    if value is None:
+        return None
+    n, payload = pair(value, "`n` and the payload")
+    return f"{plain_number(n)} and {_hex(payload)}"
+
+
+def _made_otherwise(archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """The archive as other writers would have made it, and how, in words."""
+    _, payload = unpack(archive)
+    head = archive[: -4 - len(payload)]
+    crc = archive[len(head) : len(head) + 4]
+    yield "with the big end of the CRC first", head + crc[::-1] + payload
+    for says, data in (
+        ("with the CRC of the payload alone", payload),
+        ("with the CRC of the header alone", head),
+        ("with the CRC of payload and header, in this order", payload + head),
+    ):
+        yield says, head + zlib.crc32(data).to_bytes(4, "little") + payload
+    yield "with the length of the payload as `n`", _packed(len(payload), payload)
 
 
 def unpack(archive: bytes) -> tuple[int, bytes]:
@@ -516,6 +712,91 @@ def trusts_the_length(archive: bytes) -> tuple[int, bytes]:
     return n, payload
 
 
+def payload_cut_to_n(archive: bytes) -> tuple[int, bytes]:
+    import zlib
+
+    if archive[:3] != b"CI\1":
+        raise ValueError("this is no archive of ours")
+    n = shift = 0
+    at = 3
+    while True:
+        if at >= len(archive):
+            raise ValueError("it is cut off")
+        n |= (archive[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if archive[at - 1] < 128:
+            break
+    head, crc, payload = archive[:at], archive[at : at + 4], archive[at + 4 :]
+    if zlib.crc32(head + payload).to_bytes(4, "little") != crc:
+        raise ValueError("it is damaged")
+    return n, payload[:n]
+
+
+# Slips: recognised, and not handed in by the tests.
+
+
+def _unpack_if(
+    sound: Callable[[bytes, bytes, bytes, int], bool],
+) -> Callable[[bytes], tuple[int, bytes]]:
+    """`unpack` with another test of (head, crc, payload, n)."""
+
+    def otherwise(archive: bytes) -> tuple[int, bytes]:
+        if archive[:3] != b"CI\1":
+            raise ValueError("this is no archive of ours")
+        n, at = read_varint(archive, 3)
+        head, crc, payload = archive[:at], archive[at : at + 4], archive[at + 4 :]
+        if not sound(head, crc, payload, n):
+            raise ValueError("it is damaged")
+        return n, payload
+
+    return otherwise
+
+
+def big_end_of_the_crc(archive: bytes) -> tuple[int, bytes]:
+    return _unpack_if(
+        lambda head, crc, payload, n: (
+            zlib.crc32(head + payload).to_bytes(4, "big") == crc
+        )
+    )(archive)
+
+
+def crc_of_the_payload(archive: bytes) -> tuple[int, bytes]:
+    return _unpack_if(
+        lambda head, crc, payload, n: zlib.crc32(payload).to_bytes(4, "little") == crc
+    )(archive)
+
+
+def crc_of_the_header(archive: bytes) -> tuple[int, bytes]:
+    return _unpack_if(
+        lambda head, crc, payload, n: zlib.crc32(head).to_bytes(4, "little") == crc
+    )(archive)
+
+
+def crc_of_payload_and_header(archive: bytes) -> tuple[int, bytes]:
+    return _unpack_if(
+        lambda head, crc, payload, n: (
+            zlib.crc32(payload + head).to_bytes(4, "little") == crc
+        )
+    )(archive)
+
+
+def crc_of_n_bytes_of_payload(archive: bytes) -> tuple[int, bytes]:
+    return _unpack_if(
+        lambda head, crc, payload, n: (
+            zlib.crc32(head + payload[:n]).to_bytes(4, "little") == crc
+        )
+    )(archive)
+
+
+def length_of_the_payload(archive: bytes) -> tuple[int, bytes]:
+    return _unpack_if(
+        lambda head, crc, payload, n: (
+            zlib.crc32(head + payload).to_bytes(4, "little") == crc
+            and n == len(payload)
+        )
+    )(archive)
+
+
 def _packed(n: int, payload: bytes, version: int = 1) -> bytes:
     head = b"CI" + bytes([version]) + write_varint(n)
     return head + zlib.crc32(head + payload).to_bytes(4, "little") + payload
@@ -523,8 +804,9 @@ def _packed(n: int, payload: bytes, version: int = 1) -> bytes:
 
 def _whole(generator: Generator) -> list[Case]:
     cases = []
-    for size, n in ((3, 100), (9, 70_000), (0, 1 << 30)):
-        n = _number(generator, n // 2, n)
+    # In the last one the payload is longer than the text.
+    for size, n in ((3, 100), (9, 70_000), (0, 1 << 30), (20, 16)):
+        n = draw_integer(generator, n // 2, n - 1)
         archive = _packed(n, _bytes(generator, size))
         cases.append(Case((archive,), archive.hex(" ")))
     return cases
@@ -535,7 +817,7 @@ def _flipped(archive: bytes, at: int) -> bytes:
 
 
 def _damaged(generator: Generator) -> list[Case]:
-    n, payload = _number(generator, 9, 120), _bytes(generator, 6)
+    n, payload = draw_integer(generator, 9, 119), _bytes(generator, 6)
     good = _packed(n, payload)
     # The CRC is of a header with the right length.
     huge = good[:3] + write_varint((1 << 62) + n) + good[4:]
@@ -555,7 +837,7 @@ def _damaged(generator: Generator) -> list[Case]:
 
 
 def _trailing(generator: Generator) -> list[Case]:
-    archive = _packed(_number(generator, 9, 120), _bytes(generator, 4))
+    archive = _packed(draw_integer(generator, 9, 119), _bytes(generator, 4))
     more = archive + _bytes(generator, 1)
     return [Case((more,), f"a byte too much: {more.hex(' ')}")]
 
@@ -599,6 +881,43 @@ UNPACK = Exercise(
             trusts_the_length,
             "The length is believed before the CRC is looked at: a damaged header "
             "asks for more memory than there is.",
+        ),
+        Misconception(
+            payload_cut_to_n,
+            "You cut the payload to n bytes. n is the length of the *text*, which the "
+            "payload holds compressed; it may be longer or shorter.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            big_end_of_the_crc,
+            "You read the four bytes of the CRC with the big end first: they are "
+            "little-endian.",
+        ),
+        Misconception(
+            crc_of_the_payload,
+            "You take the CRC of the payload alone: the header is counted, too, or "
+            "nobody would notice damage in it.",
+        ),
+        Misconception(
+            crc_of_the_header,
+            "You take the CRC of the header alone: the payload behind the CRC is "
+            "counted, too.",
+        ),
+        Misconception(
+            crc_of_payload_and_header,
+            "You take the CRC of the payload and then the header: the header comes "
+            "first, as in the file.",
+        ),
+        Misconception(
+            crc_of_n_bytes_of_payload,
+            "You take n bytes for the payload, which is all the rest. n is the length "
+            "of the *text*, which the payload holds compressed.",
+        ),
+        Misconception(
+            length_of_the_payload,
+            "You compare n with the length of the payload. n is that of the *text*, "
+            "which the payload holds compressed.",
         ),
     ),
     hints=(

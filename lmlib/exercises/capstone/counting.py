@@ -1,17 +1,22 @@
 """The capstone: a place in a table, what a dictionary pays, and what to expect."""
 
 import lzma
+import zlib
 from typing import Any
 
 import torch
 from torch import Generator
 
 from lmlib.exercises import questions
-from lmlib.exercises.exercise import Case, Exercise, Misconception, Part
+from lmlib.exercises.exercise import (
+    Case,
+    Exercise,
+    Misconception,
+    Part,
+    draw_integer,
+)
 
 # -- slot -----------------------------------------------------------------------------
-
-FIRST, PRIME = 0x811C9DC5, 0x01000193
 
 
 def slot(history: bytes, order: int, size: int) -> int:
@@ -74,6 +79,71 @@ def short_history_padded(history: bytes, order: int, size: int) -> int:
     return h % size
 
 
+def counted_from_the_end(history: bytes, order: int, size: int) -> int:
+    h = 0x811C9DC5
+    for byte in history[len(history) - order :]:
+        h = ((h ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return h % size
+
+
+def cut_to_31_bits(history: bytes, order: int, size: int) -> int:
+    h = 0x811C9DC5
+    for byte in history[max(len(history) - order, 0) :]:
+        h = ((h ^ byte) * 0x01000193) & 0x7FFFFFFF
+    return h % size
+
+
+# Slips: recognised, and not handed in by the tests.
+
+
+def _context(history: bytes, order: int) -> bytes:
+    return history[max(len(history) - order, 0) :]
+
+
+def begins_with_0(history: bytes, order: int, size: int) -> int:
+    h = 0
+    for byte in _context(history, order):
+        h = ((h ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return h % size
+
+
+def remainder_at_each_byte(history: bytes, order: int, size: int) -> int:
+    h = 0x811C9DC5
+    for byte in _context(history, order):
+        h = (((h ^ byte) * 0x01000193) & 0xFFFFFFFF) % size
+    return h % size
+
+
+def added(history: bytes, order: int, size: int) -> int:
+    h = 0x811C9DC5
+    for byte in _context(history, order):
+        h = ((h + byte) * 0x01000193) & 0xFFFFFFFF
+    return h % size
+
+
+def multiplied_before_the_xor(history: bytes, order: int, size: int) -> int:
+    h = 0x811C9DC5
+    for byte in _context(history, order):
+        h = h ^ byte * 0x01000193 & 0xFFFFFFFF
+    return h % size
+
+
+def no_remainder(history: bytes, order: int, size: int) -> int:
+    return slot(history, order, 1 << 32)
+
+
+def the_whole_history(history: bytes, order: int, size: int) -> int:
+    return slot(history, len(history), size)
+
+
+def place_0_for_order_0(history: bytes, order: int, size: int) -> int:
+    return slot(history, order, size) if order else 0
+
+
+def place_0_for_a_short_history(history: bytes, order: int, size: int) -> int:
+    return slot(history, order, size) if len(history) >= order else 0
+
+
 def _history(generator: Generator, n: int) -> bytes:
     return bytes(torch.randint(97, 123, (n,), generator=generator).tolist())
 
@@ -88,7 +158,7 @@ def _cases(generator: Generator, plan: list[tuple[int, int, int]]) -> list[Case]
 
 
 def _values(generator: Generator) -> list[Case]:
-    return _cases(generator, [(7, 2, 1000), (8, 3, 1 << 20), (9, 5, 999_983)])
+    return _cases(generator, [(7, 2, 1000), (8, 3, 1 << 20), *[(9, 5, 999_983)] * 8])
 
 
 def _order_0(generator: Generator) -> list[Case]:
@@ -97,7 +167,7 @@ def _order_0(generator: Generator) -> list[Case]:
 
 def _short(generator: Generator) -> list[Case]:
     nothing = Case((b"", 3, 1000), "b'', order 3, 1,000 slots", only=True)
-    return [nothing, *_cases(generator, [(2, 4, 1000), (3, 6, 50_000)])]
+    return [nothing, *_cases(generator, [(2, 4, 1000), (5, 6, 50_000)])]
 
 
 SLOT = Exercise(
@@ -148,6 +218,47 @@ SLOT = Exercise(
             short_history_padded,
             "A short history is filled up with zeros, which is a context of its own: "
             "take the bytes that there are.",
+        ),
+        Misconception(
+            counted_from_the_end,
+            "Where the history is shorter than the order, len(history) − order is "
+            "negative, and Python counts that from the end: take 0 instead.",
+        ),
+        Misconception(
+            cut_to_31_bits,
+            "You keep 31 bits: the lowest 32 are `& 0xFFFFFFFF`, or `% 2**32`.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            begins_with_0,
+            "You begin with 0: FNV-1a begins with 0x811C9DC5.",
+        ),
+        Misconception(
+            remainder_at_each_byte,
+            "You take the remainder by `size` after each byte: once, at the end.",
+        ),
+        Misconception(added, "You add the byte: xor it in, `h ^ byte`."),
+        Misconception(
+            multiplied_before_the_xor,
+            "`*` binds closer than `^`: you multiply the byte alone. Put `h ^ byte` in "
+            "parentheses.",
+        ),
+        Misconception(
+            no_remainder, "The remainder by `size` is missing: the table ends there."
+        ),
+        Misconception(
+            the_whole_history,
+            "You take in the whole history: the context is its last `order` bytes.",
+        ),
+        Misconception(
+            place_0_for_order_0,
+            "Order 0 has a slot like the others: that of no bytes at all, the number "
+            "that you begin with.",
+        ),
+        Misconception(
+            place_0_for_a_short_history,
+            "A short history has a slot of its own: take in what there is.",
         ),
     ),
     hints=(
@@ -213,10 +324,48 @@ def dictionary_left_out(saved: list[int], dictionary: bytes) -> int:
     return sum(saved)
 
 
+def never_negative(saved: list[int], dictionary: bytes) -> int:
+    import lzma
+
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+    size = len(lzma.compress(dictionary, lzma.FORMAT_RAW, filters=filters))
+    return max(sum(saved) - size, 0)
+
+
+# Slips: recognised, and not handed in by the tests.
+
+
+def _weight(dictionary: bytes) -> int:
+    return -dictionary_pays([], dictionary)
+
+
+def sign_turned(saved: list[int], dictionary: bytes) -> int:
+    return _weight(dictionary) - sum(saved)
+
+
+def dictionary_added(saved: list[int], dictionary: bytes) -> int:
+    return sum(saved) + _weight(dictionary)
+
+
+def losses_for_gains(saved: list[int], dictionary: bytes) -> int:
+    return sum(map(abs, saved)) - _weight(dictionary)
+
+
+def mean_of_the_texts(saved: list[int], dictionary: bytes) -> float:
+    return sum(saved) / len(saved) - _weight(dictionary)
+
+
+def packed_by_zlib(saved: list[int], dictionary: bytes) -> int:
+    return sum(saved) - len(zlib.compress(dictionary, 9))
+
+
+def texts_left_out(saved: list[int], dictionary: bytes) -> int:
+    return -_weight(dictionary)
+
+
 def _savings(generator: Generator) -> list[int]:
     saved = torch.randint(20, 400, (5,), generator=generator).tolist()
-    place = int(torch.randint(5, (), generator=generator))
-    saved[place] = -int(torch.randint(5, 60, (), generator=generator))
+    saved[draw_integer(generator, 0, 4)] = -draw_integer(generator, 5, 59)
     return saved
 
 
@@ -237,9 +386,12 @@ def _empty(generator: Generator) -> list[Case]:
 
 
 def _noise(generator: Generator) -> list[Case]:
-    data = bytes(torch.randint(256, (300,), generator=generator).tolist())
-    saved = _savings(generator)
-    return [Case((saved, data), f"saved {saved}, and 300 random bytes")]
+    cases = []
+    for less in (1, 20):  # the second time it saves less than it weighs
+        data = bytes(torch.randint(256, (300,), generator=generator).tolist())
+        saved = [s // less for s in _savings(generator)]
+        cases.append(Case((saved, data), f"saved {saved}, and 300 random bytes"))
+    return cases
 
 
 DICTIONARY_PAYS = Exercise(
@@ -281,6 +433,38 @@ DICTIONARY_PAYS = Exercise(
         Misconception(
             dictionary_left_out,
             "The dictionary itself costs nothing here: it is a part of your program.",
+        ),
+        Misconception(
+            never_negative,
+            "You stop at 0. A dictionary that saves less than it weighs loses bytes: "
+            "the answer is negative.",
+        ),
+    ),
+    slips=(
+        Misconception(
+            sign_turned,
+            "The sign is turned: what is won is positive, what is lost not.",
+        ),
+        Misconception(
+            dictionary_added,
+            "You add what the dictionary weighs: it is a cost, and comes off.",
+        ),
+        Misconception(
+            losses_for_gains,
+            "You count a text that became larger as if it had become smaller: leave "
+            "out `abs`.",
+        ),
+        Misconception(
+            mean_of_the_texts,
+            "You take the mean over the texts: add up what all of them save.",
+        ),
+        Misconception(
+            packed_by_zlib,
+            "You pack with zlib. The grader packs with "
+            "`lzma.compress(…, lzma.FORMAT_RAW, filters=FILTERS)`.",
+        ),
+        Misconception(
+            texts_left_out, "What the texts save is missing: add it up, too."
         ),
     ),
     hints=(
@@ -343,9 +527,35 @@ PREDICT = Exercise(
             highest="prose",
         ),
         _wrong(
+            "Prose repeats words; a table repeats whole lines, column by column.",
+            lowest="prose",
+        ),
+        _wrong(
+            "A play has verse, many speakers and old words: little of it repeats.",
+            lowest="dialogue",
+        ),
+        _wrong(
+            "Documentation says the same things in the same words, again and again; no "
+            "story does.",
+            highest="technical",
+        ),
+        _wrong(
+            "A table repeats its lines, column by column: most of it is known before.",
+            highest="table",
+        ),
+        _wrong(
+            "The answer is asked for in per cent, as 50 and 40 are.",
+            as_much=0.32,
+        ),
+        _wrong(
             "40 less 10 is not the same part of it: points go with the logarithm, and "
             "40/50 is 32/40.",
             as_much=30,
+        ),
+        _wrong(
+            "It need not halve again to be given as much again: going from 50 to 40 is "
+            "going to 4/5 of it.",
+            as_much=20,
         ),
         _wrong(
             "A word in it costs the same once, and is used twice as often: words that "

@@ -14,13 +14,9 @@ from lmlib.exercises.exercise import (
     Function,
     Misconception,
     Part,
+    draw_integer,
     error_type,
 )
-
-
-def _random(generator: Generator, low: int, high: int) -> int:
-    """A whole number in low … high."""
-    return int(torch.randint(low, high + 1, (1,), generator=generator))
 
 
 def whole_numbers(value: Any, what: str) -> Tensor:
@@ -215,6 +211,16 @@ def width_taken_for_the_end(low: Fraction, width: Fraction) -> str:
             return ""
 
 
+def zeros_at_the_end_lost(low: Fraction, width: Fraction) -> str:
+    return reference_code(low, width).rstrip("0")
+
+
+def end_of_1_refused(low: Fraction, width: Fraction) -> str:
+    if low + width == 1:
+        raise ValueError("the interval must lie in [0, 1)")
+    return reference_code(low, width)
+
+
 def prefix_0b(low: Fraction, width: Fraction) -> str:
     if low < 0 or low + width > 1:
         raise ValueError("the interval must lie in [0, 1]")
@@ -245,7 +251,7 @@ def _as_text(function: Function, args: tuple[Any, ...]) -> Any:
     if not isinstance(value, str):
         kind = type(value).__name__
         raise TypeError(
-            f'a str of the characters "0" and "1" is expected, got a {kind}'
+            f'a str of the characters "0" and "1" is expected, not a {kind}'
         )
     return str(value) or "no bits"
 
@@ -257,9 +263,9 @@ def _interval(low: Fraction, width: Fraction, says: str = "") -> Case:
 def _by_hand(generator: Generator) -> list[Case]:
     cases = []
     for parts in (3, 5, 6, 7):
-        n = parts * _random(generator, 1, 3)
-        width = _random(generator, 1, n // 2)
-        low = _random(generator, 0, n - width)
+        n = parts * draw_integer(generator, 1, 3)
+        width = draw_integer(generator, 1, n // 2)
+        low = draw_integer(generator, 0, n - width)
         cases.append(_interval(Fraction(low, n), Fraction(width, n)))
     return cases
 
@@ -267,22 +273,22 @@ def _by_hand(generator: Generator) -> list[Case]:
 def _any_interval(generator: Generator) -> list[Case]:
     cases = []
     for _ in range(4):  # whose ends bits can name, and whose first bits are 0
-        width = 2 * _random(generator, 1, 5) + 1
-        low = _random(generator, 1, 40)
+        width = 2 * draw_integer(generator, 1, 5) + 1
+        low = draw_integer(generator, 1, 40)
         cases.append(_interval(Fraction(low, 128), Fraction(width, 128)))
     for _ in range(3):
-        n = 2 ** _random(generator, 2, 5)
-        low = _random(generator, 0, n - 1)
+        n = 2 ** draw_integer(generator, 2, 5)
+        low = draw_integer(generator, 0, n - 1)
         cases.append(_interval(Fraction(low, n), Fraction(1, n)))
     for _ in range(2):  # with room for two of the same length, and for no shorter bits
-        k, n = 2 * _random(generator, 1, 6) - 1, _random(generator, 20, 30)
+        k, n = 2 * draw_integer(generator, 1, 6) - 1, draw_integer(generator, 20, 30)
         cases.append(
             _interval(Fraction(k * n - 1, 16 * n), Fraction(2 * n + 2, 16 * n))
         )
     for _ in range(6):
-        n = _random(generator, 50, 2000)
-        width = _random(generator, 1, n // 4)
-        low = _random(generator, 0, n - width)
+        n = draw_integer(generator, 50, 2000)
+        width = draw_integer(generator, 1, n // 4)
+        low = draw_integer(generator, 0, n - width)
         cases.append(_interval(Fraction(low, n), Fraction(width, n)))
     return cases
 
@@ -290,16 +296,16 @@ def _any_interval(generator: Generator) -> list[Case]:
 def _whole_and_tiny(generator: Generator) -> list[Case]:
     cases = [Case((Fraction(0), Fraction(1)), "the whole: low 0, width 1", only=True)]
     for _ in range(2):
-        n = 3 * _random(generator, 1000, 2000)
-        low = Fraction(n // 2 + _random(generator, 1, n // 3), n)
-        width = Fraction(_random(generator, 1, 9), 2**60 + 1)
+        n = 3 * draw_integer(generator, 1000, 2000)
+        low = Fraction(n // 2 + draw_integer(generator, 1, n // 3), n)
+        width = Fraction(draw_integer(generator, 1, 9), 2**60 + 1)
         cases.append(_interval(low, width))
     return cases
 
 
 def _no_interval(generator: Generator) -> list[Case]:
     """None without a width: a search that forgets about it would not end."""
-    n = _random(generator, 5, 99)
+    n = draw_integer(generator, 5, 99)
     return [
         _interval(Fraction(-1, n), Fraction(1, 2)),
         _interval(Fraction(n - 2, n), Fraction(3, n)),
@@ -389,6 +395,14 @@ SHORTEST_CODE = Exercise(
         Misconception(
             width_taken_for_the_end,
             "The second argument is the width. The interval ends at low + width.",
+        ),
+        Misconception(
+            zeros_at_the_end_lost,
+            'The zeros at the end are lost: "1" is all of [½, 1), "10" its first half.',
+        ),
+        Misconception(
+            end_of_1_refused,
+            "An interval may end at 1, for it does not hold its end.",
         ),
         Misconception(
             prefix_0b, 'Your text begins with "0b", as `bin` writes it: bits alone.'
@@ -491,6 +505,22 @@ def ones_for_zeros_alone(p: Tensor, total: int) -> Tensor:
     return found
 
 
+def sum_of_exactly_1(p: Tensor, total: int) -> Tensor:
+    if total < len(p) or not (p >= 0).all() or p.sum() != 1:
+        raise ValueError("p must be probabilities, with a unit of total for each")
+    found = 1 + (p * (total - len(p))).floor().long()
+    found[found.argmax()] += total - found.sum()
+    return found
+
+
+def remainder_to_the_most_probable(p: Tensor, total: int) -> Tensor:
+    if total < len(p) or not (p >= 0).all() or abs(p.sum().item() - 1) > 1e-6:
+        raise ValueError("p must be probabilities, with a unit of total for each")
+    found = 1 + (p * (total - len(p))).floor().long()
+    found[p.argmax()] += total - found.sum()
+    return found
+
+
 def no_error_for_what_is_no_distribution(p: Tensor, total: int) -> Tensor:
     found = 1 + (p * (total - len(p))).floor().long()
     found[found.argmax()] += total - found.sum()
@@ -561,7 +591,7 @@ def _distribution(generator: Generator, n: int, zeros: int = 0) -> Tensor:
     shares = torch.randint(200, 999, (n,), generator=generator)
     shares[:zeros] = 0
     shares = shares[torch.randperm(n, generator=generator)]
-    place = _random(generator, 1, n - 2)
+    place = draw_integer(generator, 1, n - 2)
     shares[place] = 0
     units = (shares * (2**19 // int(shares.sum() + 1))).long()
     units[place] = 2**20 - units.sum()
@@ -572,8 +602,12 @@ def _probabilities(generator: Generator) -> list[Case]:
     cases = []
     for n, bits in ((4, 5), (5, 10), (7, 16)):
         p = _distribution(generator, n)
-        total = 2**bits + _random(generator, 1, 9)
+        total = 2**bits + draw_integer(generator, 1, 9)
         cases.append(_frequency_case(p, total, f"{n} symbols"))
+    p = _distribution(generator, 6)
+    p[p.argmax()] -= 2.0**-21  # which is within 10^−6
+    total = draw_integer(generator, 60, 90)
+    cases.append(_frequency_case(p, total, "6 symbols, which sum to 1 − 2⁻²¹"))
     return cases
 
 
@@ -581,16 +615,16 @@ def _with_zeros(generator: Generator) -> list[Case]:
     cases = []
     for n, zeros, bits in ((4, 1, 4), (6, 3, 10), (9, 5, 30)):
         p = _distribution(generator, n, zeros)
-        total = 2**bits - _random(generator, 1, 7)
+        total = 2**bits - draw_integer(generator, 1, 7)
         cases.append(_frequency_case(p, total, f"{n} symbols, {zeros} of them 0"))
     return cases
 
 
 def _peaked(generator: Generator) -> list[Case]:
-    n = _random(generator, 3, 6)
+    n = draw_integer(generator, 3, 6)
     certain = torch.zeros(n, dtype=torch.float64)
-    certain[_random(generator, 1, n - 2)] = 1
-    total = _random(generator, 10, 30)
+    certain[draw_integer(generator, 1, n - 2)] = 1
+    total = draw_integer(generator, 10, 30)
     p = _distribution(generator, n + 1)
     return [
         _frequency_case(certain, total, f"{n} symbols, one of them certain"),
@@ -600,22 +634,26 @@ def _peaked(generator: Generator) -> list[Case]:
 
 def _equal(generator: Generator) -> list[Case]:
     """Two that share the largest, and a remainder."""
-    n = _random(generator, 9, 12)
+    n = draw_integer(generator, 9, 12)
     p = torch.zeros(n, dtype=torch.float64)
     p[1:3], p[0] = 0.4375, 0.125
-    return [
-        _frequency_case(p, total + _random(generator, 0, 3), f"{n} symbols, two equal")
-        for total in (n + 8, n + 24, 1000)
+    nearly = p.clone()  # two frequencies are equal all the same
+    nearly[1] -= 2.0**-20
+    nearly[2] += 2.0**-20
+    drawn = [
+        (q, total + draw_integer(generator, 0, 3))
+        for q, total in ((p, n + 8), (p, n + 24), (p, 1000), (nearly, n + 24))
     ]
+    return [_frequency_case(q, total, f"{n} symbols, two equal") for q, total in drawn]
 
 
 def _no_distribution(generator: Generator) -> list[Case]:
-    n = _random(generator, 4, 7)
+    n = draw_integer(generator, 4, 7)
     p = _distribution(generator, n)
     negative, unknown = p.clone(), p.clone()
     negative[0] -= 1
     negative[1] += 1
-    unknown[_random(generator, 0, n - 1)] = math.nan
+    unknown[draw_integer(generator, 0, n - 1)] = math.nan
     return [
         Case((p, n - 1), f"{n} symbols, total {n - 1}"),
         Case((negative, 99), "a negative one"),
@@ -699,6 +737,16 @@ FREQUENCIES = Exercise(
             ones_for_zeros_alone,
             "You give the 1 to those that would have 0, and the largest pays for it. "
             "Asked for is 1 + ⌊p·(total − n)⌋ for each, which has a bound.",
+        ),
+        Misconception(
+            sum_of_exactly_1,
+            "You ask for a sum of exactly 1, which rounding hardly ever leaves: up to "
+            "10⁻⁶ off is a distribution.",
+        ),
+        Misconception(
+            remainder_to_the_most_probable,
+            "What is left over goes to the first of the largest *frequencies*. Two of "
+            "them can be equal where the probabilities are not.",
         ),
         Misconception(
             no_error_for_what_is_no_distribution,
@@ -1160,7 +1208,9 @@ def _file(generator: Generator, cumulative: list[int], symbols: list[int]) -> Ca
 
 def _short_file(generator: Generator, cumulative: list[int], n: int) -> Case:
     """Of the bits only what a thrifty encoder would write: few, and then zeros."""
-    bits = torch.randint(2, (_random(generator, 3, 6),), generator=generator).tolist()
+    bits = torch.randint(
+        2, (draw_integer(generator, 3, 6),), generator=generator
+    ).tolist()
     says = f"bits {bits}, n {n}, cumulative {cumulative}"
     return Case((bits, n, cumulative), says)
 
@@ -1168,7 +1218,7 @@ def _short_file(generator: Generator, cumulative: list[int], n: int) -> Case:
 def _two_symbols(generator: Generator) -> list[Case]:
     cases = []
     for n in (3, 8, 20):
-        first, second = _random(generator, 1, 4), _random(generator, 1, 4)
+        first, second = draw_integer(generator, 1, 4), draw_integer(generator, 1, 4)
         cumulative = [0, first, first + second]
         cases.append(_short_file(generator, cumulative, n))
     return cases
@@ -1178,19 +1228,29 @@ def _skewed(generator: Generator) -> list[Case]:
     """Symbols of count 0 among them, at the beginning and in the middle."""
     cases = []
     for n in (30, 40):
-        counts = [0, _random(generator, 1, 3), 0, _random(generator, 40, 90), 0, 2]
+        counts = [
+            0,
+            draw_integer(generator, 1, 3),
+            0,
+            draw_integer(generator, 40, 90),
+            0,
+            2,
+        ]
         cumulative = [0, *torch.tensor(counts).cumsum(0).tolist()]
         cases.append(_file(generator, cumulative, _draw(generator, cumulative, n)))
     # The middle one of three, again and again: the ends close in on the middle.
     cumulative = [0, 1, 2, 3]
-    symbols = [1] * _random(generator, 38, 50) + _draw(generator, cumulative, 9)
+    symbols = [1] * draw_integer(generator, 38, 50) + _draw(generator, cumulative, 9)
     return [*cases, _file(generator, cumulative, symbols)]
 
 
 def _largest_total(generator: Generator) -> list[Case]:
     cases = []
     for _ in range(6):
-        a, b = _random(generator, 1, 2**28), _random(generator, 2**29, 2**30 - 9)
+        a, b = (
+            draw_integer(generator, 1, 2**28),
+            draw_integer(generator, 2**29, 2**30 - 9),
+        )
         cumulative = [0, 1, a, a + 1, b, b + 1, 2**30 - 1, 2**30]
         symbols = torch.randint(7, (12,), generator=generator).tolist()
         cases.append(_file(generator, cumulative, symbols))
@@ -1198,16 +1258,18 @@ def _largest_total(generator: Generator) -> list[Case]:
 
 
 def _nothing_to_read(generator: Generator) -> list[Case]:
-    return [_short_file(generator, [0, _random(generator, 1, 9), 10], 0)]
+    return [_short_file(generator, [0, draw_integer(generator, 1, 9), 10], 0)]
 
 
 def _wrong_counts(generator: Generator) -> list[Case]:
-    bits = torch.randint(2, (8,), generator=generator).tolist()
-    n = _random(generator, 5, 9)
+    bits = [1, *torch.randint(2, (8,), generator=generator).tolist()]
+    n = draw_integer(generator, 5, 9)
     return [
-        Case((bits, 2, [1, 3, n]), f"counts {[1, 3, n]}"),
+        # The point is above the 1: a search for it does not fail by itself.
+        Case((bits, 1, [1, 3, n]), f"counts {[1, 3, n]}"),
         Case((bits, 2, [0, 4, 3, n]), f"counts {[0, 4, 3, n]}"),
         Case((bits, 2, [0, n, 2**30 + 1]), f"counts {[0, n, 2**30 + 1]}"),
+        Case((bits, 0, [0, 0]), "counts [0, 0]"),
     ]
 
 
@@ -1638,7 +1700,9 @@ def _message(symbols: list[int], cumulative: list[int]) -> Case:
 def _text(generator: Generator) -> list[Case]:
     cases = []
     for n in (6, 20, 60, 60):
-        counts = torch.randint(1, 30, (_random(generator, 4, 7),), generator=generator)
+        counts = torch.randint(
+            1, 30, (draw_integer(generator, 4, 7),), generator=generator
+        )
         cumulative = [0, *counts.cumsum(0).tolist()]
         cases.append(_message(_draw(generator, cumulative, n), cumulative))
     return cases
@@ -1648,11 +1712,11 @@ def _middle_runs(generator: Generator) -> list[Case]:
     """The middle one of an odd number, so often that the ends share no bit."""
     cases = []
     for n in (3, 5, 7, 3):
-        side = _random(generator, 1, 9)
+        side = draw_integer(generator, 1, 9)
         cumulative = [i * side for i in range(n + 1)]
-        run = [n // 2] * _random(generator, 38, 60)
+        run = [n // 2] * draw_integer(generator, 38, 60)
         cases.append(_message(run + _draw(generator, cumulative, 12), cumulative))
-    alone = [1] * _random(generator, 38, 60)
+    alone = [1] * draw_integer(generator, 38, 60)
     return [_message(alone, [0, 1, 2, 3]), *cases]
 
 
@@ -1661,9 +1725,9 @@ def _one_and_none(generator: Generator) -> list[Case]:
     for _ in range(3):
         counts = torch.randint(1, 99, (9,), generator=generator)
         cumulative = [0, *counts.cumsum(0).tolist()]
-        cases.append(_message([_random(generator, 1, 7)], cumulative))
+        cases.append(_message([draw_integer(generator, 1, 7)], cumulative))
     for sign in (-1, 1):  # a narrow one about the middle, more of it on one side
-        near, far = _random(generator, 1, 2), _random(generator, 8, 12)
+        near, far = draw_integer(generator, 1, 2), draw_integer(generator, 8, 12)
         below, above = (far, near) if sign < 0 else (near, far)
         cumulative = [0, 300 - below, 300 + above, 600]
         cases.append(_message([1], cumulative))

@@ -13,15 +13,11 @@ from lmlib.exercises.exercise import (
     Function,
     Misconception,
     Part,
+    draw_integer,
     error_type,
+    pair,
     plain_number,
 )
-
-
-def _random(generator: Generator, low: int, high: int) -> int:
-    """A whole number in low … high."""
-    return int(torch.randint(low, high + 1, (1,), generator=generator))
-
 
 # -- mix ------------------------------------------------------------------------------
 
@@ -181,33 +177,27 @@ def mean_of_the_stretched(
 def _pair(function: Function, args: tuple[Any, ...]) -> tuple[Any, Any] | None:
     """What `mix` returns, taken apart."""
     value = function(*args)
-    if value is None:
-        return None
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(
-            f"two are expected, q and the new weights, got a {type(value).__name__}"
-        )
-    return value[0], value[1]
+    return None if value is None else pair(value, "q and the new weights")
 
 
 def _probability(function: Function, args: tuple[Any, ...]) -> Any:
     """For `Part.observe`: q."""
-    pair = _pair(function, args)
-    return None if pair is None else plain_number(pair[0])
+    both = _pair(function, args)
+    return None if both is None else plain_number(both[0])
 
 
 def _weights(function: Function, args: tuple[Any, ...]) -> Any:
     """For `Part.observe`: the new weights."""
-    pair = _pair(function, args)
-    return None if pair is None else pair[1]
+    both = _pair(function, args)
+    return None if both is None else both[1]
 
 
 def _both(function: Function, args: tuple[Any, ...]) -> Any:
     """For `Part.observe`: q, and behind it the new weights."""
-    pair = _pair(function, args)
-    if pair is None:
+    both = _pair(function, args)
+    if both is None:
         return None
-    q, weights = plain_number(pair[0]), pair[1]
+    q, weights = plain_number(both[0]), both[1]
     if not isinstance(q, float) or not isinstance(weights, Tensor):
         kinds = f"{type(q).__name__} and {type(weights).__name__}"
         raise TypeError(f"a float and a tensor are expected, got {kinds}")
@@ -533,9 +523,9 @@ def _window_case(n: int, length: int, stride: int) -> Case:
 def _side_by_side(generator: Generator) -> list[Case]:
     cases = []
     for more in (0, 1):
-        length = _random(generator, 4, 60)
-        rest = more * _random(generator, 1, length - 1)
-        n = length * _random(generator, 2, 4) + rest
+        length = draw_integer(generator, 4, 60)
+        rest = more * draw_integer(generator, 1, length - 1)
+        n = length * draw_integer(generator, 2, 4) + rest
         cases.append(_window_case(n, length, length))
     return cases
 
@@ -543,19 +533,19 @@ def _side_by_side(generator: Generator) -> list[Case]:
 def _overlapping(generator: Generator) -> list[Case]:
     cases = []
     for fits in (True, False, False):
-        length = _random(generator, 8, 60)
-        stride = _random(generator, 2, (length - 1) // 2)
-        n = length + stride * _random(generator, 2, 5)
-        rest = 0 if fits else _random(generator, 1, stride - 1)
+        length = draw_integer(generator, 8, 60)
+        stride = draw_integer(generator, 2, (length - 1) // 2)
+        n = length + stride * draw_integer(generator, 2, 5)
+        rest = 0 if fits else draw_integer(generator, 1, stride - 1)
         cases.append(_window_case(n - rest, length, stride))
     return cases
 
 
 def _short_text(generator: Generator) -> list[Case]:
-    length = _random(generator, 12, 200)
-    stride = _random(generator, 2, length // 3)
+    length = draw_integer(generator, 12, 200)
+    stride = draw_integer(generator, 2, length // 3)
     return [
-        _window_case(_random(generator, stride + 2, length - 1), length, stride),
+        _window_case(draw_integer(generator, stride + 2, length - 1), length, stride),
         _window_case(1, length, stride),
         _window_case(length, length, stride),
     ]
@@ -563,8 +553,8 @@ def _short_text(generator: Generator) -> list[Case]:
 
 def _no_stride(generator: Generator) -> list[Case]:
     """No stride of 0: a loop that forgets about it would not end."""
-    length = _random(generator, 4, 200)
-    n = _random(generator, length + 9, 500)
+    length = draw_integer(generator, 4, 200)
+    n = draw_integer(generator, length + 9, 500)
     return [
         _window_case(n, length, length + 1),
         _window_case(0, length, length),
@@ -742,6 +732,10 @@ def minus_one_for_never(model_bits: float, own: float, rival: float) -> float:
     return model_bits / (rival - own)
 
 
+def never_tested(model_bits: float, own: float, rival: float) -> float:
+    return model_bits / (rival - own)
+
+
 def gain_times_the_size(model_bits: float, own: float, rival: float) -> float:
     if own >= rival:
         return math.inf
@@ -758,7 +752,7 @@ def _sizes(generator: Generator) -> tuple[float, float, float]:
     """(bits of a model, fewer bits a byte, more)."""
     own = round(1.5 + torch.rand(1, generator=generator).item(), 2)
     gain = round(0.1 + 0.6 * torch.rand(1, generator=generator).item(), 2)
-    return 1000.0 * _random(generator, 1000, 99999), own, round(own + gain, 2)
+    return 1000.0 * draw_integer(generator, 1000, 99999), own, round(own + gain, 2)
 
 
 def _pay_case(model_bits: float, own: float, rival: float) -> Case:
@@ -768,7 +762,7 @@ def _pay_case(model_bits: float, own: float, rival: float) -> Case:
 
 def _pays(generator: Generator) -> list[Case]:
     _, low, high = _sizes(generator)
-    small = _pay_case(float(_random(generator, 2, 9)), low, high)
+    small = _pay_case(float(draw_integer(generator, 2, 9)), low, high)
     return [small, *(_pay_case(*_sizes(generator)) for _ in range(2))]
 
 
@@ -849,6 +843,11 @@ PAYS_FROM = Exercise(
             whole_bytes, "Leave the number as it comes out, and do not round it."
         ),
         Misconception(minus_one_for_never, "Where it never pays, return math.inf."),
+        Misconception(
+            never_tested,
+            "No text has a negative length, and none can be divided by 0: where "
+            "nothing is gained, the answer is ∞.",
+        ),
         Misconception(
             gain_times_the_size,
             "You multiply by the gain. The more is gained a byte, the fewer bytes it "
