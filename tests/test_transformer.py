@@ -578,3 +578,8 @@ def test_token_ids_that_are_no_integers_are_refused(no_runtime_types):
         TypeError, match=r"token_ids must be integers, got torch\.float"
     ):
         make(ENCODER)(IDS.float())
+
+
+def test_attention_rotates_by_the_base_of_its_config():
+    config = TransformerConfig(9, 8, 1, 2, positions="rotary", rotary_base=500.0)
+    assert Attention(config).rotate.base == 500.0

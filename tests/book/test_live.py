@@ -1,8 +1,10 @@
 """The page that compresses what you type: the browser computes what lmlib computes."""
 
 import importlib.util
+import itertools
 import json
 import math
+import random
 import re
 import shutil
 from collections import Counter
@@ -36,6 +38,8 @@ TEXTS = {
     "Chinese": CHINESE,
     "Chinese, longer than the window": CHINESE * 3,
     "both": f"{SENTENCE} {CHINESE} {SENTENCE}",
+    # Six bytes are looked up and five agree: before the beginning all bytes are 0.
+    "a match of five bytes": "tell, \0tell, tell, ",
 }
 
 spec = importlib.util.spec_from_file_location("live_train", LIVE / "train.py")
@@ -221,6 +225,26 @@ def test_javascript_agrees_with_lmlib(page, model, exact, name):
     assert torch.allclose(in_float32, expected["model"], atol=1e-4, rtol=0)
 
 
+def test_the_mixer_finds_a_line_where_another_context_has_its_neighbour(page):
+    """Of 2^22 lines that takes many contexts, and that they come again."""
+    drawn = random.Random(0)
+    half = "".join(drawn.choice("abcdefghijklmnopqrstuvwxyz ") for _ in range(1000))
+    found = page.evaluate(
+        """(text) => {
+          const bytes = new TextEncoder().encode(text);
+          const flat = new Float64Array(256).fill(8); // in the transformer's place
+          const next = Array(bytes.length + 1).fill(flat);
+          const mixed = new LIVE.MixedReader({ next });
+          for (const byte of bytes) mixed.read(byte);
+          return mixed.mixer;
+        }""",
+        half + half,
+    )
+    expected = prices(Mixed(), half + half)
+    in_browser = torch.tensor(found, dtype=torch.float64)
+    assert torch.allclose(in_browser, expected, atol=1e-9, rtol=0)
+
+
 def test_tables_of_the_logistic_function_are_those_of_decimal(page):
     assert page.evaluate("[...LIVE.STRETCH]") == stretch_table().tolist()
     assert page.evaluate("[...LIVE.SQUASH]") == squash_table().tolist()
@@ -399,6 +423,28 @@ def encoded(model, text):
     return "".join(f"{byte:08b}" for byte in encoder.finish())
 
 
+def ends_of(low, width, digits):
+    """The first number inside and the last one, of so many digits: as the page has
+    them, what they share and six digits more; behind their last come 0s and 1s."""
+    first, last = (int(end * 2**digits) for end in (low, low + width))
+    ends = [f"{n:0{digits}b}" if digits else "" for n in (first, last - 1)]
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*ends, strict=True))
+    shared = "".join(digit for digit, _ in same)
+    fills = zip(ends, "01", strict=True)
+    more = [end[len(shared) :][:6].ljust(6, fill) for end, fill in fills]
+    kept = shared if len(shared) <= 18 else f"…{shared[-18:]}"
+    return [f"{kept}|{rest}…" for rest in more]
+
+
+def shown_ends(page):
+    return [
+        page.inner_text(f"[data-step=shared-{end}]")
+        + "|"
+        + page.inner_text(f"[data-step={end}]")
+        for end in ("low", "high")
+    ]
+
+
 def stepped(page):
     """What the picture says, and the slider's words for it."""
     fold = page.locator(".live-coder")
@@ -409,7 +455,8 @@ def stepped(page):
     )
 
 
-@pytest.mark.parametrize("text", ["To be.", "学而", "a" * 40])
+# Of the first byte of "学" the ends share so many digits that the last of 24 is shown.
+@pytest.mark.parametrize("text", ["To be.", "学而", "𐀀", "a" * 40])
 def test_interval_narrows_as_fractions_do(page, exact, text):
     assert MOST >= 1 << 24
     page.fill("textarea", text)
@@ -428,6 +475,7 @@ def test_interval_narrows_as_fractions_do(page, exact, text):
         exact_bits = math.log2(width.denominator) - math.log2(width.numerator)
         assert bits == pytest.approx(exact_bits, abs=1e-9)
         assert said.startswith(f"{step} of {len(text.encode())} bytes coded")
+        assert shown_ends(page) == ends_of(low, width, 24 * step)
         assert len(code) <= bits + 2
     assert page.is_disabled("[data-step=next]")
     assert codes[0] == ""

@@ -379,7 +379,8 @@ globalThis.LIVE = globalThis.LIVE || {};
       this.both.push(both);
     }
 
-    /* What has been learned cannot be unlearned: after a change it reads anew. */
+    /* What has been learned cannot be unlearned: after a change it reads anew, seconds
+       for a full box. Snapshots would be of all tables, or of each change of them. */
     rewind(bytes) {
       if (!this.bytes.every((byte, i) => byte === bytes[i])) this.begin();
     }
