@@ -572,7 +572,7 @@ def _difference(
     return None
 
 
-def _is_close(got: float, expected: float, **room: float) -> bool:
+def _is_close(got: float | int, expected: float | int, **room: float) -> bool:
     try:
         return math.isclose(got, expected, **room)
     except OverflowError:  # a whole number that no float holds
