@@ -95,11 +95,11 @@ def decode(
 
 def bits(predictor: Predictor, data: bytes) -> float:
     """−Σ log₂ p over the bits of `data`: the length of the file, without a coder."""
-    costs, total = [math.log2(ONE / p) for p in range(1, ONE)], 0.0
+    total = 0.0
     for byte in data:
         for place in range(7, -1, -1):
             bit, p1 = byte >> place & 1, predictor.p1()
-            total += costs[(p1 if bit else ONE - p1) - 1]
+            total += math.log2(ONE / (p1 if bit else ONE - p1))
             predictor.update(bit)
     return total
 

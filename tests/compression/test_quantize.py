@@ -2,6 +2,8 @@
 
 import math
 
+import gguf
+import numpy as np
 import pytest
 import torch
 
@@ -69,6 +71,23 @@ def test_scales_are_those_of_torch_observers():
     symmetric(x)
     theirs = symmetric.calculate_qparams()[0].item() * 127.5 / 127
     assert quantize(x, 8).scale.item() == pytest.approx(theirs, rel=2**-10)
+
+
+def test_codes_are_those_of_gguf_but_for_the_scale_that_is_stored():
+    """Q8_0 is a row of 32 with a float16 scale. It rounds with the scale before that
+    was made a float16, and stores the nearest one; ours is the next one above."""
+    x = values(8, 256)
+    blocks = gguf.quants.quantize(x.numpy(), gguf.GGMLQuantizationType.Q8_0)
+    scale, codes = np.split(blocks.reshape(-1, 34), [2], axis=1)
+    found = quantize(x.reshape(-1, 32), 8, axis=0)
+    theirs = torch.from_numpy(np.ascontiguousarray(scale).view(np.float16).ravel())
+    assert torch.allclose(found.scale, theirs.float(), rtol=2**-10)
+    apart = (found.codes - torch.from_numpy(codes.view(np.int8))).abs()
+    assert apart.max() <= 1
+    assert (apart > 0).float().mean() < 0.05
+    back = gguf.quants.dequantize(blocks, gguf.GGMLQuantizationType.Q8_0)
+    error = (found.dequantize().reshape(x.shape) - x).square().mean()
+    assert error <= 1.01 * (torch.from_numpy(back) - x).square().mean()
 
 
 def test_by_hand():
