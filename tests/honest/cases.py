@@ -534,6 +534,16 @@ CASES = [
             "binary_cross_entropy": "import torch.nn.functional as FF\nsoftplus = FF.softplus\ndef binary_cross_entropy(logits, targets): return (softplus(logits) - targets * logits).mean()"
         },
     ),
+    # -- 1.2 --------------------------------------------------------------------------
+    Case(
+        "integers of numpy and torch for counts, a view for a mask",
+        "1.2",
+        {
+            "decoder_parameters": "RIGHT\nimport numpy as np\ndecoder_parameters = (lambda f: lambda *sizes: np.int64(f(*sizes)))(decoder_parameters)",
+            "flops_per_token": "RIGHT\nflops_per_token = (lambda f: lambda *sizes: torch.tensor(f(*sizes)))(flops_per_token)",
+            "seen": "%%time\ndef seen(before, after): return (after - before).abs().amax(-1).gt(1e-5).mT",
+        },
+    ),
     # -- 2.2 --------------------------------------------------------------------------
     Case("a mask in a %%time cell", "2.2", {"magnitude_mask": "%%time\nRIGHT"}),
     Case(
