@@ -544,6 +544,14 @@ CASES = [
             "seen": "%%time\ndef seen(before, after): return (after - before).abs().amax(-1).gt(1e-5).mT",
         },
     ),
+    Case(
+        "sizes of numpy in an OrderedDict, views for matrices",
+        "1.2",
+        {
+            "read_checkpoint": "RIGHT\nimport collections\nimport numpy as np\nread_checkpoint = (lambda f: lambda w: collections.OrderedDict((k, v if v is None else np.array(v)[()]) for k, v in f(w).items()))(read_checkpoint)",
+            "convert_gpt2": "RIGHT\nimport collections\nconvert_gpt2 = (lambda f: lambda w, s: collections.OrderedDict((k, v.detach().requires_grad_()) for k, v in f(w, s).items()))(convert_gpt2)",
+        },
+    ),
     # -- 2.2 --------------------------------------------------------------------------
     Case("a mask in a %%time cell", "2.2", {"magnitude_mask": "%%time\nRIGHT"}),
     Case(

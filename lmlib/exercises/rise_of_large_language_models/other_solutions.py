@@ -53,6 +53,40 @@ def loop_style() -> SimpleNamespace:
                         found[i, j] = True
         return found
 
+    def read_checkpoint(weights):
+        layers, total, tied = 0, 0, True
+        for name in weights:
+            if name.startswith("h."):
+                layers = max(layers, int(name[2:].split(".")[0]) + 1)
+            if name == "lm_head.weight":
+                tied = bool((weights[name] == weights["wte.weight"]).all())
+                total += 0 if tied else weights[name].numel()
+            elif weights[name].ndim < 4:
+                total += weights[name].numel()
+        sizes = {"n_layers": layers, "n_heads": None, "tied": tied, "parameters": total}
+        sizes["vocab_size"], sizes["d_model"] = weights["wte.weight"].shape
+        sizes["n_positions"] = len(weights["wpe.weight"])
+        sizes["d_ff"] = len(weights["h.0.mlp.c_fc.bias"])
+        return sizes
+
+    def convert_gpt2(weights, shapes):
+        result = {}
+        for name in weights:
+            kind = name.split(".")[-2]
+            wide = kind.startswith("c_") and name.endswith(".weight")
+            result[name] = weights[name].t().contiguous() if wide else weights[name]
+            if list(result[name].shape) != list(shapes[name]):
+                raise ValueError(f"{name}: {result[name].shape}")
+        return result
+
+    audit = {
+        "gpt2_medium": 355.0,
+        "gpt3_13b_width": 40 * 128,
+        "gpt3_xl_heads": 2048 / 128,
+        "bert_tokens": 43,
+        "albert_time": 12.0,
+        "even_length": 6 * 12288,
+    }
     return SimpleNamespace(**locals())
 
 
@@ -77,6 +111,37 @@ def formula_style() -> SimpleNamespace:
         largest = (after - before.unsqueeze(0)).abs().amax(dim=2)
         return torch.gt(largest, 1e-5).transpose(0, 1).contiguous()
 
+    def read_checkpoint(weights):
+        learned = {k: v for k, v in weights.items() if v.dim() != 4}
+        head = learned.pop("lm_head.weight", weights["wte.weight"])
+        tied = torch.equal(head, weights["wte.weight"])
+        total = sum(map(torch.numel, learned.values())) + (1 - tied) * head.numel()
+        return {
+            "n_layers": sum(name.endswith(".ln_1.bias") for name in weights),
+            "d_model": weights["ln_f.bias"].shape[0],
+            "vocab_size": head.shape[0],
+            "n_positions": weights["wpe.weight"].shape[0],
+            "d_ff": weights["h.0.mlp.c_proj.weight"].shape[0],
+            "n_heads": None,
+            "tied": tied,
+            "parameters": total,
+        }
+
+    def convert_gpt2(weights, shapes):
+        named = ("attn.weight", "fc.weight", "proj.weight")
+        made = {k: v.mT if k.endswith(named) else v for k, v in weights.items()}
+        if any(tuple(v.shape) != tuple(shapes[k]) for k, v in made.items()):
+            raise ValueError("a shape does not fit")
+        return made
+
+    audit = {
+        "gpt2_medium": 355,
+        "gpt3_13b_width": 5120,
+        "gpt3_xl_heads": 16,
+        "bert_tokens": 43,
+        "albert_time": 12,
+        "even_length": 73728,
+    }
     return SimpleNamespace(**locals())
 
 
