@@ -300,7 +300,7 @@ def _few_layers(generator: Generator) -> list[Case]:
 
 
 def _many_layers(generator: Generator) -> list[Case]:
-    return [_checkpoint(generator, draw_integer(generator, 11, 13), "none")]
+    return [_checkpoint(generator, draw_integer(generator, 12, 14), "none")]
 
 
 def _heads(generator: Generator) -> list[Case]:

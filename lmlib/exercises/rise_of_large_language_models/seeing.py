@@ -116,11 +116,11 @@ def _rounding(generator: Generator) -> list[Case]:
         before = normal(generator, n, d)
         before[:, 0] /= 100  # rounding that is large beside the number
         signs = torch.where(torch.rand(n, n, d, generator=generator) < 0.5, -1.0, 1.0)
-        noise = 1e-6 * signs * torch.rand(n, n, d, generator=generator)
-        moves = 3e-5 * signs
+        noise = signs * (8e-7 + 7e-7 * torch.rand(n, n, d, generator=generator))
+        moves = 3e-5 * signs[..., :1].expand(n, n, d)
         if which == "one feature moves":
             place = torch.randint(d, (n, n), generator=generator)
-            moves *= torch.nn.functional.one_hot(place, d)
+            moves = moves * torch.nn.functional.one_hot(place, d)
         after = before + torch.where(sees.T[..., None], moves, noise)
         says = f"{n} positions, {d} features: {which} a little, others by rounding"
         cases.append(Case((before, after), says))
