@@ -108,16 +108,17 @@ def _full_and_prefix(generator: Generator) -> list[Case]:
 
 
 def _rounding(generator: Generator) -> list[Case]:
-    """What is not seen moves by a millionth; what is, by three times the bound."""
+    """What is not seen moves by a millionth; what is, by twice the bound."""
     cases = []
     for which in ("one feature moves", "all features move"):
         n, d = _sizes(generator)
         sees = torch.ones(n, n, dtype=torch.bool).tril()
         before = normal(generator, n, d)
-        before[:, 0] /= 100  # rounding that is large beside the number
+        before = before + before.sign()
+        before[0, 0] /= 1000  # here rounding is large beside the number
         signs = torch.where(torch.rand(n, n, d, generator=generator) < 0.5, -1.0, 1.0)
         noise = signs * (8e-7 + 7e-7 * torch.rand(n, n, d, generator=generator))
-        moves = 3e-5 * signs[..., :1].expand(n, n, d)
+        moves = 2.4e-5 * signs[..., :1].expand(n, n, d)
         if which == "one feature moves":
             place = torch.randint(d, (n, n), generator=generator)
             moves = moves * torch.nn.functional.one_hot(place, d)
