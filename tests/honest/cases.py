@@ -561,6 +561,16 @@ CASES = [
             "predicted_loss": "import numpy as np\ndef predicted_loss(loss, loss_a, a, b):\n    return np.float64(loss) + (loss_a - loss) * np.square((2 ** (a - 1) - 1) / (2 ** (b - 1) - 1))"
         },
     ),
+    # -- 2.3 --------------------------------------------------------------------------
+    Case(
+        "numpy for a fit, a list for a pair, a tensor for a number",
+        "2.3",
+        {
+            "compute_optimal": "RIGHT\nimport numpy as np\ncompute_optimal = (lambda f: lambda *law: np.array(f(*law)).tolist())(compute_optimal)",
+            "fit_power_law": "import numpy as np\ndef fit_power_law(n, loss, floor):\n    if len(n) < 2 or min(loss) <= floor: raise ValueError\n    slope, top = np.polyfit(np.log(n.double().numpy()), np.log(loss.double().numpy() - floor), 1)\n    return np.exp(top), -slope",
+            "rank_correlation": "%%time\nRIGHT\nrank_correlation = (lambda f: lambda x, y: torch.tensor(f(x, y)))(rank_correlation)",
+        },
+    ),
     # -- 5 ----------------------------------------------------------------------------
     Case(
         "a str and an array of numpy's, a fraction for a float",
