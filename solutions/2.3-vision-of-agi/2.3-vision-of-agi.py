@@ -14,6 +14,7 @@
 # Page 2.3 of the book explains everything that is asked here.
 
 # %% given="imports"
+import math
 
 import torch
 from torch import Tensor
@@ -109,4 +110,124 @@ def rank_correlation(x: Tensor, y: Tensor) -> float:
 check("2.3/rank_correlation", rank_correlation)
 ### BEGIN HIDDEN TESTS
 check("2.3/rank_correlation", rank_correlation, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] exercise="neighbour_accuracy"
+# A compressor makes a classifier: the distance of two texts is small where one helps to
+# compress the other, and a text gets the label that most of its `k` nearest have.
+# `distances` (t, n) are those of t tests from n labelled texts, `labels` (n,) the
+# labels, `wanted` (t,) the right labels of the tests. Somebody computed the share of
+# tests that come out right, published it, and it was too good to be true.
+#
+# Find the bug, and write the accuracy as it should be. Each of the k nearest has one
+# vote; where labels have equally many votes, the one that comes first among the nearest
+# is chosen. No two distances of a test are equal.
+
+
+# %% given="flattering_accuracy"
+def flattering_accuracy(
+    distances: Tensor, labels: Tensor, wanted: Tensor, k: int
+) -> float:
+    right = 0
+    for row, label in zip(distances, wanted.tolist(), strict=True):
+        near = labels[row.argsort()[:k]].tolist()
+        most = max(near.count(one) for one in near)
+        right += near.count(label) == most
+    return right / len(wanted)
+
+
+# %% solution="neighbour_accuracy"
+def neighbour_accuracy(
+    distances: Tensor, labels: Tensor, wanted: Tensor, k: int
+) -> float:
+    ### BEGIN SOLUTION
+    right = 0
+    for row, label in zip(distances, wanted.tolist(), strict=True):
+        near = labels[row.argsort()[:k]].tolist()
+        chosen = max(near, key=near.count)  # of equals the first, which is the nearest
+        right += chosen == label
+    return right / len(wanted)
+    ### END SOLUTION
+
+
+# %% test="neighbour_accuracy"
+check("2.3/neighbour_accuracy", neighbour_accuracy)
+### BEGIN HIDDEN TESTS
+check("2.3/neighbour_accuracy", neighbour_accuracy, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] exercise="exact_match"
+# An answer has `k` tokens, and each is right with the same probability, independently
+# of the others. For each of several models, with the probabilities `p` (n,): what is
+# the probability that the whole answer is right? Return a tensor (n,).
+
+
+# %% solution="exact_match"
+def exact_match(p: Tensor, k: int) -> Tensor:
+    ### BEGIN SOLUTION
+    return p**k
+    ### END SOLUTION
+
+
+# %% test="exact_match"
+check("2.3/exact_match", exact_match)
+### BEGIN HIDDEN TESTS
+check("2.3/exact_match", exact_match, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] exercise="floor_in_bits"
+# A law of loss has its floor in nats a token. How many bits a byte is that, if a token
+# has `bytes_per_token` bytes on average? Raise ValueError if these are not more than 0.
+
+
+# %% solution="floor_in_bits"
+def floor_in_bits(nats_per_token: float, bytes_per_token: float) -> float:
+    ### BEGIN SOLUTION
+    if bytes_per_token <= 0:
+        raise ValueError("a token must have bytes")
+    return nats_per_token / math.log(2) / bytes_per_token
+    ### END SOLUTION
+
+
+# %% test="floor_in_bits"
+check("2.3/floor_in_bits", floor_in_bits)
+### BEGIN HIDDEN TESTS
+check("2.3/floor_in_bits", floor_in_bits, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] exercise="predict"
+# Predict first; then run it, if you like. Two decimals will do.
+#
+# - `at_90`: each token is right with p = 0.90, independently. What share of answers of
+#   ten tokens is right as a whole?
+# - `at_95`: the same with p = 0.95.
+# - `half_way`: at which p is half of the answers of ten tokens right?
+# - `clumps`: the shares of right tokens are as before, but right ones come in clumps: a
+#   right one makes the next more likely. Are right answers of ten tokens `"more"`,
+#   `"fewer"` or `"equal"` in number, compared with $p^{10}$?
+# - `growth`: a law of loss has α = β. With a hundred times the budget, how many times
+#   as large should the model be?
+
+# %% solution="predict"
+predict = {
+    "at_90": None,
+    "at_95": None,
+    "half_way": None,
+    "clumps": None,
+    "growth": None,
+}
+### BEGIN SOLUTION
+predict = {
+    "at_90": 0.35,
+    "at_95": 0.60,
+    "half_way": 0.93,
+    "clumps": "more",
+    "growth": 10,
+}
+### END SOLUTION
+
+# %% test="predict"
+check("2.3/predict", predict)
+### BEGIN HIDDEN TESTS
+check("2.3/predict", predict, hidden=True)
 ### END HIDDEN TESTS

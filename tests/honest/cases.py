@@ -571,6 +571,16 @@ CASES = [
             "rank_correlation": "%%time\nRIGHT\nrank_correlation = (lambda f: lambda x, y: torch.tensor(f(x, y)))(rank_correlation)",
         },
     ),
+    Case(
+        "a Counter for votes, numpy for powers, capitals for a word",
+        "2.3",
+        {
+            "neighbour_accuracy": "from collections import Counter\ndef neighbour_accuracy(distances, labels, wanted, k):\n    won = [Counter(labels[row.argsort()[:k]].tolist()).most_common(1)[0][0] for row in distances]\n    return (torch.tensor(won) == wanted).float().mean()",
+            "exact_match": "import numpy as np\ndef exact_match(p, k): return torch.from_numpy(np.power(p.numpy(), k))",
+            "floor_in_bits": "from fractions import Fraction\ndef floor_in_bits(nats_per_token, bytes_per_token):\n    if bytes_per_token <= 0: raise ValueError\n    return Fraction(nats_per_token) / Fraction(bytes_per_token) / Fraction(math.log(2))",
+            "predict": "predict = {'at_90': 0.9 ** 10, 'at_95': torch.tensor(0.95) ** 10, 'half_way': 0.93, 'clumps': 'MORE', 'growth': 10.0}",
+        },
+    ),
     # -- 5 ----------------------------------------------------------------------------
     Case(
         "a str and an array of numpy's, a fraction for a float",
