@@ -133,6 +133,41 @@ def in_per_cent(distances: Tensor, labels: Tensor, wanted: Tensor, k: int) -> fl
     return 100 * right / len(wanted)
 
 
+def ties_by_distance(
+    distances: Tensor, labels: Tensor, wanted: Tensor, k: int
+) -> float:
+    right = 0
+    for row, label in zip(distances, wanted.tolist(), strict=True):
+        order = row.argsort(stable=True)[:k]
+        near = labels[order].tolist()
+        best = max(
+            (near.count(one), -row[order][labels[order] == one].sum().item(), one)
+            for one in near
+        )
+        right += best[2] == label
+    return right / len(wanted)
+
+
+def votes_by_rank(distances: Tensor, labels: Tensor, wanted: Tensor, k: int) -> float:
+    right = 0
+    for row, label in zip(distances, wanted.tolist(), strict=True):
+        votes = torch.zeros(int(labels.max()) + 1)
+        share = 1 / torch.arange(1.0, k + 1)
+        votes.index_add_(0, labels[row.argsort(stable=True)[:k]], share)
+        right += votes.argmax().item() == label
+    return right / len(wanted)
+
+
+def votes_fall_off(distances: Tensor, labels: Tensor, wanted: Tensor, k: int) -> float:
+    right = 0
+    for row, label in zip(distances, wanted.tolist(), strict=True):
+        order = row.argsort(stable=True)[:k]
+        votes = torch.zeros(int(labels.max()) + 1, dtype=row.dtype)
+        votes.index_add_(0, labels[order], torch.exp(-row[order]))
+        right += votes.argmax().item() == label
+    return right / len(wanted)
+
+
 RIVALS = (
     right_if_any,
     smallest_label_wins,
@@ -143,6 +178,8 @@ RIVALS = (
     weighted,
     nearest_alone,
     top_k,
+    ties_by_distance,
+    votes_fall_off,
 )
 
 
@@ -179,7 +216,7 @@ def _ties(generator: Generator) -> list[Case]:
 
 
 def _three_labels(generator: Generator) -> list[Case]:
-    return _cases(generator, (5, 3, 5), 3, RIVALS)
+    return _cases(generator, (5, 3, 5), 3, (*RIVALS, votes_by_rank))
 
 
 NEIGHBOUR_ACCURACY = Exercise(
@@ -242,6 +279,19 @@ NEIGHBOUR_ACCURACY = Exercise(
         ),
         Misconception(
             how_many, "That is how many are right. Asked is the share of all tests."
+        ),
+        Misconception(
+            ties_by_distance,
+            "Ties go to the label with the least distances together. They go to the "
+            "one that comes first.",
+        ),
+        Misconception(
+            votes_by_rank,
+            "The nearer ones have larger votes. Each of the k has one vote.",
+        ),
+        Misconception(
+            votes_fall_off,
+            "Your votes fall off with the distance. Each of the k has one vote.",
         ),
         Misconception(in_per_cent, "A share is asked, 0 … 1, not per cent."),
     ),
