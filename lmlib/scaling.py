@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
+from scipy.optimize import nnls
+from scipy.stats import spearmanr
 
 Numbers = Float64[ndarray, "n"]
 
@@ -71,7 +73,7 @@ def fit_scaling_law(n: Numbers, d: Numbers, loss: Numbers) -> ScalingLaw:
             columns = np.stack(
                 [np.ones(len(n)), (n / small_n) ** -alpha, (d / small_d) ** -beta]
             )
-            weights, error = _not_negative(columns / loss)
+            weights, error = nnls((columns / loss).T, np.ones(len(n)))
             if error < best:
                 best = error
                 e, a, b = weights.tolist()
@@ -80,42 +82,17 @@ def fit_scaling_law(n: Numbers, d: Numbers, loss: Numbers) -> ScalingLaw:
     return found
 
 
-def _not_negative(
-    columns: Float64[ndarray, "3 n"],
-) -> tuple[Float64[ndarray, "3"], float]:
-    """The weights ≥ 0 whose sum of columns is nearest to 1, and the squared error."""
-    best, found = np.inf, np.zeros(3)
-    for used in ([0, 1, 2], [1, 2], [0, 2], [0, 1]):
-        some = columns[used]
-        solution = np.linalg.lstsq(some.T, np.ones(some.shape[1]), rcond=None)[0]
-        error = float(((solution @ some - 1) ** 2).sum())
-        if solution.min() >= 0 and error < best:
-            best, found = error, np.zeros(3)
-            found[used] = solution
-        if len(used) == 3 and solution.min() >= 0:
-            break  # nothing binds
-    return found, best
-
-
 # -- Do two measures order alike? -----------------------------------------------------
 
 
-def ranks(values: Numbers) -> Numbers:
-    """1 for the least; equal values share the mean of their places."""
-    below = (values[:, None] > values).sum(axis=1)
-    equal = (values[:, None] == values).sum(axis=1)
-    return below + (equal + 1) / 2
-
-
 def rank_correlation(x: Numbers, y: Numbers) -> float:
-    """Spearman's: the correlation of the ranks; 1 if both order alike.
+    """Spearman's: the correlation of the ranks, ties sharing theirs; 1 if alike.
 
     Raises:
         ValueError: fewer than two values, or all of them equal.
     """
     if len(x) < 2:
         raise ValueError(f"x must have two values at least, got {len(x)}")
-    a, b = (r - r.mean() for r in (ranks(x), ranks(y)))
-    if not a.any() or not b.any():
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
         raise ValueError("all values are equal: they have no order")
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+    return float(spearmanr(x, y).statistic)

@@ -534,6 +534,24 @@ CASES = [
             "binary_cross_entropy": "import torch.nn.functional as FF\nsoftplus = FF.softplus\ndef binary_cross_entropy(logits, targets): return (softplus(logits) - targets * logits).mean()"
         },
     ),
+    # -- 1.2 --------------------------------------------------------------------------
+    Case(
+        "integers of numpy and torch for counts, a view for a mask",
+        "1.2",
+        {
+            "decoder_parameters": "RIGHT\nimport numpy as np\ndecoder_parameters = (lambda f: lambda *sizes: np.int64(f(*sizes)))(decoder_parameters)",
+            "flops_per_token": "RIGHT\nflops_per_token = (lambda f: lambda *sizes: torch.tensor(f(*sizes)))(flops_per_token)",
+            "seen": "%%time\ndef seen(before, after): return (after - before).abs().amax(-1).gt(1e-5).mT",
+        },
+    ),
+    Case(
+        "sizes of numpy in an OrderedDict, views for matrices",
+        "1.2",
+        {
+            "read_checkpoint": "RIGHT\nimport collections\nimport numpy as np\nread_checkpoint = (lambda f: lambda w: collections.OrderedDict((k, v if v is None else np.array(v)[()]) for k, v in f(w).items()))(read_checkpoint)",
+            "convert_gpt2": "RIGHT\nimport collections\nconvert_gpt2 = (lambda f: lambda w, s: collections.OrderedDict((k, v.detach().requires_grad_()) for k, v in f(w, s).items()))(convert_gpt2)",
+        },
+    ),
     # -- 2.2 --------------------------------------------------------------------------
     Case("a mask in a %%time cell", "2.2", {"magnitude_mask": "%%time\nRIGHT"}),
     Case(
@@ -541,6 +559,26 @@ CASES = [
         "2.2",
         {
             "predicted_loss": "import numpy as np\ndef predicted_loss(loss, loss_a, a, b):\n    return np.float64(loss) + (loss_a - loss) * np.square((2 ** (a - 1) - 1) / (2 ** (b - 1) - 1))"
+        },
+    ),
+    # -- 2.3 --------------------------------------------------------------------------
+    Case(
+        "numpy for a fit, a list for a pair, a tensor for a number",
+        "2.3",
+        {
+            "compute_optimal": "RIGHT\nimport numpy as np\ncompute_optimal = (lambda f: lambda *law: np.array(f(*law)).tolist())(compute_optimal)",
+            "fit_power_law": "import numpy as np\ndef fit_power_law(n, loss, floor):\n    if len(n) < 2 or min(loss) <= floor: raise ValueError\n    slope, top = np.polyfit(np.log(n.double().numpy()), np.log(loss.double().numpy() - floor), 1)\n    return np.exp(top), -slope",
+            "rank_correlation": "%%time\nRIGHT\nrank_correlation = (lambda f: lambda x, y: torch.tensor(f(x, y)))(rank_correlation)",
+        },
+    ),
+    Case(
+        "a Counter for votes, numpy for powers, capitals for a word",
+        "2.3",
+        {
+            "neighbour_accuracy": "from collections import Counter\ndef neighbour_accuracy(distances, labels, wanted, k):\n    won = [Counter(labels[row.argsort()[:k]].tolist()).most_common(1)[0][0] for row in distances]\n    return (torch.tensor(won) == wanted).float().mean()",
+            "exact_match": "import numpy as np\ndef exact_match(p, k): return torch.from_numpy(np.power(p.numpy(), k))",
+            "floor_in_bits": "from fractions import Fraction\ndef floor_in_bits(nats_per_token, bytes_per_token):\n    if bytes_per_token <= 0: raise ValueError\n    return Fraction(nats_per_token) / Fraction(bytes_per_token) / Fraction(math.log(2))",
+            "predict": "predict = {'at_90': 0.9 ** 10, 'at_95': torch.tensor(0.95) ** 10, 'half_way': 0.93, 'clumps': 'MORE', 'growth': 10.0}",
         },
     ),
     # -- 5 ----------------------------------------------------------------------------
