@@ -543,6 +543,15 @@ CASES = [
             "predicted_loss": "import numpy as np\ndef predicted_loss(loss, loss_a, a, b):\n    return np.float64(loss) + (loss_a - loss) * np.square((2 ** (a - 1) - 1) / (2 ** (b - 1) - 1))"
         },
     ),
+    # -- 1.1 --------------------------------------------------------------------------
+    Case(
+        "probabilities in an array, bits as np.float64",
+        "1.1",
+        {
+            "witten_bell": "import numpy as np\nRIGHT\nwitten_bell = (lambda f: lambda *args: np.array(f(*args), dtype=np.float64))(witten_bell)",
+            "adaptive_bits": "RIGHT\nadaptive_bits = (lambda f: lambda *args: np.float64(f(*args)))(adaptive_bits)",
+        },
+    ),
     # -- 5 ----------------------------------------------------------------------------
     Case(
         "a str and an array of numpy's, a fraction for a float",
