@@ -136,3 +136,96 @@ check("1.1/adaptive_bits", adaptive_bits)
 ### BEGIN HIDDEN TESTS
 check("1.1/adaptive_bits", adaptive_bits, hidden=True)
 ### END HIDDEN TESTS
+
+# %% [markdown] exercise="hmm_bits"
+# Somebody in one of K states, which nobody sees, emits a symbol and moves on. `initial`
+# (K,) has the probabilities of the first state, `emission` (K, V) in row i those of the
+# symbols of state i, `transition` (K, K) in row i those of the moves *from* i. Return
+# −log₂ of the probability of `observed`, a list of symbols 0 … V − 1, which may be
+# thousands long. A text that cannot be costs `math.inf`, an empty one 0.
+
+
+# %% solution="hmm_bits"
+def hmm_bits(
+    initial: Tensor, transition: Tensor, emission: Tensor, observed: list[int]
+) -> float:
+    ### BEGIN SOLUTION
+    expected, bits = initial, 0.0
+    for symbol in observed:
+        joint = expected * emission[:, symbol]
+        c = joint.sum().item()
+        if c == 0:
+            return math.inf
+        bits -= math.log2(c)
+        expected = joint / c @ transition
+    return bits
+    ### END SOLUTION
+
+
+# %% test="hmm_bits"
+check("1.1/hmm_bits", hmm_bits)
+### BEGIN HIDDEN TESTS
+check("1.1/hmm_bits", hmm_bits, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] exercise="naive_bayes_bits"
+# A text is a list of `words`, numbers 0 … V − 1. `counts` (C, V) says how often each
+# class had each word in training; its probability of a word is
+# $(n + 1) / (N + V)$, with $n$ the count of the word and $N$ that of all words of the
+# class. `prior` (C,) has the probabilities of the classes. Return C numbers, in a list
+# or a tensor: the bits of a file that names the class first, and then codes every word
+# by it. The shortest one tells the class.
+
+
+# %% solution="naive_bayes_bits"
+def naive_bayes_bits(counts: Tensor, prior: Tensor, words: list[int]) -> Tensor:
+    ### BEGIN SOLUTION
+    p = (counts + 1) / (counts.sum(dim=1, keepdim=True) + counts.shape[1])
+    return -prior.log2() - p[:, words].log2().sum(dim=1)
+    ### END SOLUTION
+
+
+# %% test="naive_bayes_bits"
+check("1.1/naive_bayes_bits", naive_bayes_bits)
+### BEGIN HIDDEN TESTS
+check("1.1/naive_bayes_bits", naive_bayes_bits, hidden=True)
+### END HIDDEN TESTS
+
+# %% [markdown] exercise="read_the_curves"
+# Predict first; then look at page 1.1.
+#
+# - `best_order`: an n-gram has counted 16 KiB of documentation. Which length of
+#   context, 0 … 6 bytes, predicts new text best?
+# - `file_bytes`: how many *bytes* has the file of 100,000 bytes at 2.2 bits a byte?
+# - `cheaper_than_guessing`: naive Bayes tells the package of a docstring, and is right
+#   nearly nine times in ten. By its probabilities, is a label cheaper than by the
+#   frequencies of the packages alone? `"yes"` or `"no"`.
+# - `eight_passes`: the recurrent network reads the same 128 KiB eight times instead of
+#   once. Does that take it past the n-gram that counted them? `"yes"` or `"no"`.
+# - `doubled`: naive Bayes meets a word that speaks for one class, a single time. Then
+#   the word is written twice. By what factor do the bits grow that it adds to the
+#   logarithm of the odds?
+
+# %% solution="read_the_curves"
+read_the_curves = {
+    "best_order": None,
+    "file_bytes": None,
+    "cheaper_than_guessing": None,
+    "eight_passes": None,
+    "doubled": None,
+}
+### BEGIN SOLUTION
+read_the_curves = {
+    "best_order": 3,
+    "file_bytes": 27500,
+    "cheaper_than_guessing": "no",
+    "eight_passes": "yes",
+    "doubled": 2,
+}
+### END SOLUTION
+
+# %% test="read_the_curves"
+check("1.1/read_the_curves", read_the_curves)
+### BEGIN HIDDEN TESTS
+check("1.1/read_the_curves", read_the_curves, hidden=True)
+### END HIDDEN TESTS

@@ -226,6 +226,18 @@ def never_infinite(
     return total
 
 
+def infinite_when_certain(
+    n_right: int, n_wrong: int, confidence: float, n_allowed: int
+) -> float:
+    if not 0 <= confidence <= 1 or not 1 <= n_allowed <= 255:
+        raise ValueError("confidence must be in 0 … 1, n_allowed in 1 … 255")
+    if confidence in (0, 1):
+        return math.inf
+    return n_right * math.log2(n_allowed / confidence) + n_wrong * math.log2(
+        (256 - n_allowed) / (1 - confidence)
+    )
+
+
 def _rule(right: int, wrong: int, confidence: float, allowed: int) -> Case:
     says = f"{right} right, {wrong} wrong, confidence {confidence}, {allowed} allowed"
     return Case((right, wrong, confidence, allowed), says)
@@ -326,6 +338,11 @@ RULE_BITS = Exercise(
             never_infinite,
             "A certain rule that was wrong is not free: what had probability 0 came, "
             "and that costs infinitely many bits.",
+        ),
+        Misconception(
+            infinite_when_certain,
+            "A certain rule that was always right is cheap, not infinitely dear: "
+            "only what came *and* had probability 0 costs infinitely many bits.",
         ),
         Misconception(
             no_error_for_what_is_no_rule,
@@ -666,7 +683,7 @@ WITTEN_BELL = Exercise(
             all_ngrams_below,
             "Your denominator counts all n-grams of this order. Divide by what "
             "followed *this* context: n(c) + t(c).",
-            seen="https://github.com/nltk/nltk/issues/2626",
+            seen="https://github.com/nltk/nltk/pull/2626",
         ),
         Misconception(
             successors_of_everything,
