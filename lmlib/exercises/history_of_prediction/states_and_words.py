@@ -362,8 +362,9 @@ def prior_for_every_word(counts: Tensor, prior: Tensor, words: list[int]) -> Ten
 
 
 def bits_to_tell_the_class(counts: Tensor, prior: Tensor, words: list[int]) -> Tensor:
-    lengths = reference_naive_bayes(counts, prior, words) * math.log(2)
-    return -(-lengths).log_softmax(dim=0) / math.log(2)
+    p = (counts + 1) / (counts.sum(dim=1, keepdim=True) + counts.shape[1])
+    joint = prior.log() + p[:, words].log().sum(dim=1)
+    return -joint.log_softmax(dim=0) / math.log(2)
 
 
 def total_of_all_classes(counts: Tensor, prior: Tensor, words: list[int]) -> Tensor:
