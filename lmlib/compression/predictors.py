@@ -213,18 +213,24 @@ class NGram:
         self._followers: dict[bytes, dict[int, int]] = defaultdict(dict)
         self._context = b""
 
-    def probabilities(self) -> Float64[ndarray, "256"]:
-        """Of each byte to come next."""
+    def after(self, context: bytes) -> Float64[ndarray, "256"]:
+        """The probability of each byte after this context, by what was counted so far.
+
+        Of a context that is longer than any counted one the end decides.
+        """
         p = np.full(256, 1 / 256)
-        for k in range(len(self._context) + 1):
-            context = self._context[len(self._context) - k :]
-            if not (followers := self._followers.get(context)):
+        for k in range(min(len(context), self._order) + 1):
+            if not (followers := self._followers.get(context[len(context) - k :])):
                 break  # nor has a longer one been seen
             n, t = sum(followers.values()), len(followers)
             p *= t / (n + t)
             for byte, count in followers.items():
                 p[byte] += count / (n + t)
         return p
+
+    def probabilities(self) -> Float64[ndarray, "256"]:
+        """Of each byte to come next."""
+        return self.after(self._context)
 
     def frequencies(self) -> Int64[ndarray, "256"]:
         """See `BytePredictor`."""

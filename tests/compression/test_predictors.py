@@ -103,6 +103,17 @@ def test_the_n_gram_is_witten_and_bells(order, data):
     assert found.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("context", [b"", b"chuck", b"a wood", b"never seen \0"])
+def test_an_n_gram_can_be_asked_about_any_context(context):
+    model = NGram(3)
+    for byte in TEXT:
+        model.update(byte)
+    for end in (context, context[-2:]):  # fewer bytes are a lower order
+        expected = witten_bell(TEXT, end, min(3, len(end)))
+        np.testing.assert_allclose(model.after(end), expected, rtol=1e-12)
+    np.testing.assert_array_equal(model.after(TEXT), model.probabilities())
+
+
 def test_a_negative_order_is_told():
     with pytest.raises(ValueError, match="order must not be negative, got -1"):
         NGram(-1)

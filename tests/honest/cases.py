@@ -581,6 +581,15 @@ CASES = [
             "predict": "predict = {'at_90': 0.9 ** 10, 'at_95': torch.tensor(0.95) ** 10, 'half_way': 0.93, 'clumps': 'MORE', 'growth': 10.0}",
         },
     ),
+    # -- 1.1 --------------------------------------------------------------------------
+    Case(
+        "probabilities in an array, bits as np.float64",
+        "1.1",
+        {
+            "witten_bell": "import numpy as np\nRIGHT\nwitten_bell = (lambda f: lambda *args: np.array(f(*args), dtype=np.float64))(witten_bell)",
+            "adaptive_bits": "RIGHT\nadaptive_bits = (lambda f: lambda *args: np.float64(f(*args)))(adaptive_bits)",
+        },
+    ),
     # -- 5 ----------------------------------------------------------------------------
     Case(
         "a str and an array of numpy's, a fraction for a float",
