@@ -25,6 +25,7 @@ AWAIT_A_PAGE = {
     "models/generate",
     "models/heads",
     "models/layouts",
+    "objectives/pseudo",
     "training/checkpoints",
     "training/distill",
     "training/saved",
@@ -32,6 +33,7 @@ AWAIT_A_PAGE = {
     "training/optimizers",
     "training/parallel",
     "training/predict",
+    "training/probe",
     "training/progress",
     "training/seeds",
 }
