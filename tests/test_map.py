@@ -25,7 +25,6 @@ AWAIT_A_PAGE = {
     "models/generate",
     "models/heads",
     "models/layouts",
-    "objectives/pseudo",
     "training/checkpoints",
     "training/distill",
     "training/saved",

@@ -1,11 +1,13 @@
 """2.1: what a careless split of the same documentation is worth. Nothing is trained."""
 
+from functools import cache
+
 import numpy as np
 from experiment import SEEDS, Row, Runs, main
 from numpy.typing import NDArray
 
 from lmlib.compression.predictors import NGram
-from lmlib.data.documents import digest, shared, unique
+from lmlib.data.documents import Document, digest, shared, unique
 from lmlib.data.installed import DUPLICATE, SEEN, found_docstrings, module_of
 
 LEARN, TEST = 3_000_000, 100_000  # bytes
@@ -67,12 +69,19 @@ def up_to(texts: list[str], most: int) -> int:
     return int(np.searchsorted(np.cumsum([len(t.encode()) for t in texts]), most)) + 1
 
 
+@cache
+def everything() -> tuple[list[Document], list[Document]]:
+    """What was found, and what is left of it without duplicates."""
+    found = found_docstrings()
+    kept = unique([d.text for d in found], overlap=DUPLICATE)
+    return found, [found[i] for i in kept]
+
+
 def divided(split: str, seed: int) -> tuple[list[str], list[str]]:
     """Texts to learn from and to be tested with."""
     rng = np.random.default_rng(seed)
-    found = found_docstrings()
+    found, kept = everything()
     if split == "modules apart":
-        kept = [found[i] for i in unique([d.text for d in found], overlap=DUPLICATE)]
         modules: dict[str, list[str]] = {}
         for document in kept:
             modules.setdefault(module_of(document), []).append(document.text)
@@ -107,7 +116,7 @@ def runs() -> Runs:
         now = "\n\n".join(test).encode()[:TEST]
         check_counts(before[:20_000], now[:2_000])
         return {
-            "found": digest(found_docstrings()),
+            "found": digest(everything()[0]),
             "bytes": [len(before), len(now)],
             "bits": bits_by_order(before, now),
             "half seen": float((shared(test, learn) >= DUPLICATE).mean()),

@@ -2,6 +2,7 @@
 polarity once."""
 
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from experiment import SEEDS, Row, Runs, main, shipped_weights
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import MultinomialNB
 
+from lmlib.data.documents import Labelled
 from lmlib.data.installed import installed_packages
 from lmlib.data.public import sentence_polarity
 from lmlib.models.bert import Bert
@@ -23,6 +25,12 @@ STARTS = ("shipped BERT", "shipped GPT", "random network", "word counts")
 TASKS: Any = {"packages": installed_packages, "polarity": sentence_polarity}
 
 
+@cache
+def parts(task: str) -> tuple[Labelled, Labelled]:
+    """To learn from, and to be tested with."""
+    return TASKS[task]("train"), TASKS[task]("test")
+
+
 def words_of(texts: list[str]) -> list[str]:
     """The part of each text that the models read, for the words to have no more."""
     tokenizer = shipped("bert").tokenizer
@@ -31,7 +39,7 @@ def words_of(texts: list[str]) -> list[str]:
 
 def accuracies(start: str, task: str, seed: int) -> Row:
     """By the number of labels; the three samples have no text in common."""
-    train, test = (TASKS[task](split) for split in ("train", "test"))
+    train, test = parts(task)
     order = np.random.default_rng(0).permutation(len(train.texts))
     order = order[seed * max(LABELS) :][: max(LABELS)]
     tested = np.random.default_rng(0).permutation(len(test.texts))[:N_TEST]
