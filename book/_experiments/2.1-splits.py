@@ -11,7 +11,7 @@ from lmlib.data.documents import Document, digest, shared, unique
 from lmlib.data.installed import DUPLICATE, SEEN, found_docstrings, module_of
 
 LEARN, TEST = 3_000_000, 100_000  # bytes
-WINDOW = 512
+WINDOW, STRETCH = 512, 2**16  # characters
 ORDER = 6
 SPLITS = ("modules apart", "docstrings at random", "windows", "overlapping windows")
 
@@ -99,9 +99,17 @@ def divided(split: str, seed: int) -> tuple[list[str], list[str]]:
         return learn, test[: up_to(test, TEST)]
     texts = [d.text for d in found]
     if split != "docstrings at random":
+        # Stretches of the text, so many that all windows but the test's are learned
+        # from: of windows that overlap by half, half as many.
         text = "\n\n".join(texts)
         step = WINDOW if split == "windows" else WINDOW // 2
-        texts = [text[i : i + WINDOW] for i in range(0, len(text) - WINDOW, step)]
+        n = (LEARN + TEST) * step // WINDOW // STRETCH + 1
+        begins = rng.permutation(len(text) // STRETCH)[:n] * STRETCH
+        texts = [
+            text[i : i + WINDOW]
+            for begin in begins.tolist()
+            for i in range(begin, begin + STRETCH - WINDOW + 1, step)
+        ]
     texts = [texts[i] for i in rng.permutation(len(texts))]
     n = up_to(texts, TEST)
     return texts[n:][: up_to(texts[n:], LEARN)], texts[:n]

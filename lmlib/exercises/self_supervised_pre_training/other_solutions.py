@@ -114,8 +114,8 @@ def tensor_style() -> SimpleNamespace:
         loss = torch.nn.CrossEntropyLoss(ignore_index=-100)
         return float(loss(logits.transpose(1, 2), targets))
 
-    four_curves = dict(zip(("by_two", "unmasked", "unshifted"), "abc", strict=True))
-    four_curves |= {"right": "d", "lowest_believable": 0.600001}
+    letters = zip(("by_two", "unmasked", "unshifted", "right"), "abcd", strict=True)
+    four_curves = {"lowest_believable": 0.600001, **dict(letters)}
     return SimpleNamespace(**locals())
 
 
