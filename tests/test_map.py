@@ -32,7 +32,6 @@ AWAIT_A_PAGE = {
     "training/optimizers",
     "training/parallel",
     "training/predict",
-    "training/probe",
     "training/progress",
     "training/seeds",
 }
