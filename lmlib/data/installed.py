@@ -81,6 +81,19 @@ def installed_docstrings(
     return [document for name in splits for document in documents[name]]
 
 
+def found_docstrings(*, sources: Sequence[str] = SOURCES) -> list[Document]:
+    """What `installed_docstrings` begins with: everything, duplicates and all.
+
+    For measuring what a split of it would be worth. Nothing is cached, and reading all
+    source files takes some seconds.
+
+    Raises:
+        ValueError: a source is neither known nor an installed package.
+    """
+    files = {source: _files(source) for source in sources}
+    return [document for found in _found(files).values() for document in found]
+
+
 def installed_documents(
     split: Split = "train", *, sources: Sequence[str] = SOURCES
 ) -> list[Document]:
@@ -154,8 +167,8 @@ def _collected(sources: tuple[str, ...]) -> _Collected:
     return documents, sizes
 
 
-def _collect(files: dict[str, list[tuple[str, Path]]]) -> _Collected:
-    found = {
+def _found(files: dict[str, list[tuple[str, Path]]]) -> dict[str, list[Document]]:
+    return {
         source: [
             Document(text, name, source)
             for module, path in files[source]
@@ -163,6 +176,10 @@ def _collect(files: dict[str, list[tuple[str, Path]]]) -> _Collected:
         ]
         for source in files
     }
+
+
+def _collect(files: dict[str, list[tuple[str, Path]]]) -> _Collected:
+    found = _found(files)
     everything = [document for source in found for document in found[source]]
     kept = unique([d.text for d in everything], overlap=DUPLICATE)
     splits: dict[str, list[Document]] = {"train": [], "valid": [], "test": []}

@@ -11,6 +11,7 @@ import pytest
 from lmlib.data import installed
 from lmlib.data.documents import digest
 from lmlib.data.installed import (
+    found_docstrings,
     installed_docstrings,
     installed_documents,
     installed_packages,
@@ -75,6 +76,17 @@ def test_docstrings_are_found_without_running_anything(package):
     assert {n: t for n, t in found.items() if ".extra" in n} == expected
     assert "madeup:" in found
     assert not any("test" in name or "not me" in found[name] for name in found)
+
+
+def test_what_is_found_has_the_duplicates_that_the_splits_have_not(package):
+    (package / "copy.py").write_text((package / "m00.py").read_text())
+    found = found_docstrings(sources=["madeup"])
+    (size,) = installed_sizes(["madeup"])
+    assert len(found) == size.found
+    texts = [d.text for d in found]
+    kept = [d.text for d in installed_docstrings("all", sources=["madeup"])]
+    assert set(kept) < set(texts)
+    assert len(kept) < len(set(texts)) < len(texts)
 
 
 def test_no_text_crosses_splits(package):

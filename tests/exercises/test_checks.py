@@ -1,8 +1,10 @@
 """Every exercise rejects every mistake that has a name, and accepts what is right."""
 
+import hashlib
 import importlib
 import inspect
 import math
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -306,7 +308,7 @@ def test_mutant_is_complete_in_itself(exercise, misconception):
     if not exercise.reveal:
         return  # answers, not source
     names = {"math": math, "torch": torch, "Tensor": torch.Tensor}
-    names["Fraction"] = Fraction
+    names |= {"Fraction": Fraction, "hashlib": hashlib, "re": re}
     exec(inspect.getsource(misconception.implementation), names)
     copy = names[misconception.name]
     assert named(examine(exercise, copy)) == {misconception.name}

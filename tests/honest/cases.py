@@ -552,6 +552,16 @@ CASES = [
             "convert_gpt2": "RIGHT\nimport collections\nconvert_gpt2 = (lambda f: lambda w, s: collections.OrderedDict((k, v.detach().requires_grad_()) for k, v in f(w, s).items()))(convert_gpt2)",
         },
     ),
+    # -- 2.1 --------------------------------------------------------------------------
+    Case(
+        "a list in place of a pair, a np.bool_, a float of numpy's",
+        "2.1",
+        {
+            "next_token_rows": "RIGHT\nnext_token_rows = (lambda f: lambda *args: list(f(*args)))(next_token_rows)",
+            "is_held_out": "import numpy as np\nRIGHT\nis_held_out = (lambda f: lambda *args: np.bool_(f(*args)))(is_held_out)",
+            "containment": "RIGHT\ncontainment = (lambda f: lambda *args: np.float64(f(*args)))(containment)",
+        },
+    ),
     # -- 2.2 --------------------------------------------------------------------------
     Case("a mask in a %%time cell", "2.2", {"magnitude_mask": "%%time\nRIGHT"}),
     Case(
