@@ -25,6 +25,8 @@ AWAIT_A_PAGE = {
     "models/generate",
     "models/heads",
     "models/layouts",
+    "models/scoring",
+    "models/search",
     "training/checkpoints",
     "training/distill",
     "training/saved",
