@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from lmlib.models.scoring import continuation_bits
+from lmlib.models.scoring import continuation_bits, text_bits
+from lmlib.shipped import shipped
 from tests.models import pairs
 
 
@@ -40,3 +41,21 @@ def test_fills_all_positions_and_no_more(gpt):
         continuation_bits(gpt[1], rows[:, :1], rows[:, 1:])
     with pytest.raises(ValueError, match="begin with the bos token"):
         continuation_bits(gpt[1], rows[:, :0], rows[:, 1:])
+
+
+def test_bits_of_many_texts_are_those_of_each():
+    kept = shipped("gpt")
+    tokenizer = kept.tokenizer
+    pairs = [
+        ("", "Return a tensor."),
+        ("a", "b"),
+        ("sort", "\n\nSort a list in place."),
+    ]
+    found = text_bits(kept.model, tokenizer, pairs, batch_size=2)
+    for (first, second), got in zip(pairs, found, strict=True):
+        context = [tokenizer.special.bos, *tokenizer.encode(first).tolist()]
+        continuation = tokenizer.encode(second).tolist()
+        alone = continuation_bits(
+            kept.model, torch.tensor([context]), torch.tensor([continuation])
+        )
+        torch.testing.assert_close(got, alone[0], rtol=1e-4, atol=1e-4)
