@@ -281,6 +281,13 @@ class Cache:
         other.length, other._stored = self.length, dict(self._stored)
         return other
 
+    def keep(self, rows: Int[Tensor, " kept"]) -> None:
+        """Go on with these rows of the batch alone; one may come twice."""
+        self._stored = {
+            slot: (key[rows], value[rows])
+            for slot, (key, value) in self._stored.items()
+        }
+
 
 # -- Sub-layers -----------------------------------------------------------------------
 

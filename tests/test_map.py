@@ -22,7 +22,6 @@ AWAIT_A_PAGE = {
     "data/public",
     "data/rows",
     "data/sentences",
-    "models/generate",
     "models/heads",
     "models/layouts",
     "training/checkpoints",

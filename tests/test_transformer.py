@@ -318,6 +318,16 @@ def test_a_forked_cache_goes_on_by_itself(device):
     assert_close(got, model(both).hidden[:, 5:])
 
 
+def test_a_cache_goes_on_with_the_rows_that_are_kept(device):
+    model = make(DECODER, device)
+    ids, cache = tokens(3, 9, device), Cache()
+    model(ids[:, :5], cache=cache)
+    rows = torch.tensor([2, 0, 2], device=device)
+    cache.keep(rows)
+    continued = model(ids[rows][:, 5:], cache=cache).hidden
+    assert_close(continued, model(ids[rows]).hidden[:, 5:])
+
+
 def test_cache_with_padding_on_the_left(device):
     model = make(DECODER, device)
     ids, cache = tokens(2, 8, device), Cache()

@@ -13,7 +13,12 @@ from sphinx.search.en import SearchEnglish
 
 GLOSSARY = "glossary"
 #: Here a "score" or a "value" is not the term, or every word is one.
-WITHOUT_LINKS = {GLOSSARY, "bibliography", "grading", "how-to-use"}
+WITHOUT_LINKS = {
+    *(GLOSSARY, "bibliography", "grading", "how-to-use"),
+    # A coin's heads, and scores of answers; their own terms are linked by hand.
+    *("6-applications/6.1-decoding", "6-applications/6.3-summaries"),
+    *("6-applications/6.4-question-answering", "exercises/6-applications"),
+}
 #: What links elsewhere, is named elsewhere (and would take its link along) or is code.
 NOT_IN = (
     nodes.title,

@@ -618,6 +618,17 @@ CASES = [
             "read_varint": "%%time\nRIGHT\n\nonce = read_varint\ndef read_varint(data, at): return list(once(data, at))"
         },
     ),
+    # -- 6 ----------------------------------------------------------------------------
+    Case(
+        "a pair as a list of tensors, np.float64, and a fraction for a float",
+        "6",
+        {
+            "beam_search": "RIGHT\n\nonce = beam_search\ndef beam_search(*args):\n    text, total = once(*args)\n    return [torch.tensor(text), torch.tensor(total)]",
+            "corpus_bleu": "import numpy as np\nRIGHT\ncorpus_bleu = (lambda f: lambda *args: np.float64(f(*args)))(corpus_bleu)",
+            "answer_f1": "from fractions import Fraction\nRIGHT\nanswer_f1 = (lambda f: lambda *args: Fraction(f(*args)))(answer_f1)",
+        },
+    ),
+    Case("a penalty in a %%time cell", "6", {"penalise": "%%time\nRIGHT"}),
     # -- What cannot be had here, and is told ---------------------------------------------
     summed(
         "Out by its number",
