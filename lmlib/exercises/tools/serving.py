@@ -160,8 +160,9 @@ def impossible_draft_kept(
 
 def _laws(generator: Generator) -> tuple[list[float], list[float]]:
     """p and q of five tokens, in 64ths: q is too high for 1 and 3."""
-    a, b = (draw_integer(generator, 0, 8) for _ in range(2))
-    p, q = [16 + a, 4, 8 + b, 4, 32 - a - b], [8, 24, 4, 16, 12]
+    a, b = (draw_integer(generator, 0, 6) for _ in range(2))
+    # An eighth is the grid's step below: 1 and 3 must not fall between two points.
+    p, q = [16 + a, 8, 8 + b, 8, 24 - a - b], [8, 24, 4, 20, 8]
     return [x / sum(p) for x in p], [x / sum(q) for x in q]
 
 
@@ -539,7 +540,10 @@ def _places(function: Function, args: tuple[Any, ...]) -> Any:
     """For `Part.observe`: what stands at real tokens; under padding, only the sign."""
     (mask,) = args
     found = function(mask.clone())
-    if not isinstance(found, Tensor) or found.is_floating_point():
+    whole = isinstance(found, Tensor) and not (
+        found.is_floating_point() or found.is_complex()
+    )
+    if not whole:
         raise TypeError("a tensor of whole numbers is expected")
     if found.shape != mask.shape:
         raise ValueError(f"the shape must be {(*mask.shape,)}, got {(*found.shape,)}")
