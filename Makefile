@@ -69,6 +69,7 @@ lock:  ## write requirements.lock anew from pyproject.toml
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
 	_build/lock/bin/python -m pip install -q $(PIP_ARGS) torch==2.13.0
 	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,cluster,compress,apps,dev]' setuptools
+	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,cluster,compress,tools,dev]' setuptools
 	_build/lock/bin/python -m pip freeze --exclude-editable --all | grep -v '^pip==' | sed 's/+cpu$$//' > requirements.lock
 	rm -rf _build/lock
 

@@ -26,7 +26,6 @@ AWAIT_A_PAGE = {
     "models/layouts",
     "training/checkpoints",
     "training/distill",
-    "training/saved",
     "training/muon",
     "training/optimizers",
     "training/parallel",

@@ -629,6 +629,17 @@ CASES = [
         },
     ),
     Case("a penalty in a %%time cell", "6", {"penalise": "%%time\nRIGHT"}),
+        },
+    ),
+    # -- Tools ------------------------------------------------------------------------
+    Case(
+        "lists in place of tuples, and numbers of numpy",
+        "7",
+        {
+            "read_safetensors": "RIGHT\n\nonce = read_safetensors\ndef read_safetensors(data): return {k: list(v) for k, v in once(data).items()}",
+            "accept": "import numpy as np\nRIGHT\n\ndrawn = accept\ndef accept(*args): return np.int64(drawn(*args))",
+        },
+    ),
     # -- What cannot be had here, and is told ---------------------------------------------
     summed(
         "Out by its number",
