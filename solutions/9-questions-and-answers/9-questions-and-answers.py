@@ -178,12 +178,10 @@ figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True, layout="constra
 for ax, letters in zip(axes, ("ABCD", "EFGH"), strict=True):
     ax.plot(steps, curves["clean"], color="0.7", linewidth=4)
     for letter in letters:
-        (line,) = ax.plot(steps, curves[letter])
-        ax.annotate(
-            letter, (steps[-1], curves[letter][-1]), color=line.get_color(), fontsize=13
-        )
+        ax.plot(steps, curves[letter], label=letter)
     ax.set(xlabel="steps", ylim=(0, 12))
     ax.grid(alpha=0.4)
+    ax.legend(ncols=4)
 axes[0].set_ylabel("bits for a target, as printed")
 plt.show()
 
