@@ -18,3 +18,15 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => {
   for (const details of opened) details.open = false;
 });
+
+// Who comes to a folded section by a link wants to read it.
+const unfold = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const details = target?.closest("section.folded")?.querySelector("details");
+  if (details && !details.open) {
+    details.open = true;
+    target.scrollIntoView();
+  }
+};
+addEventListener("DOMContentLoaded", unfold);
+addEventListener("hashchange", unfold);

@@ -610,6 +610,16 @@ CASES = [
             "pays_from": "def pays_from(model_bits, own, rival):\n    return math.inf if own >= rival else Fraction(model_bits) / Fraction(rival - own)",
         },
     ),
+    # -- 9 ----------------------------------------------------------------------------
+    Case(
+        "a seed of numpy's, a word of numpy's, letters in small",
+        "9",
+        {
+            "worker_seed": "import hashlib\nimport numpy as np\nRIGHT\nworker_seed = (lambda f: lambda *args: np.uint64(f(*args)))(worker_seed)",
+            "verdict": "import numpy as np\nRIGHT\nverdict = (lambda f: lambda *args: np.str_(f(*args)))(verdict)",
+            "clinic": "RIGHT\nclinic = {cause: letter.lower() for cause, letter in clinic.items()}",
+        },
+    ),
     # -- The capstone -----------------------------------------------------------------
     Case(
         "a list in place of a pair",
