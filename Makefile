@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve work test exercises grade bench experiments lock clean
+.PHONY: help book serve work test exercises exercises-report grade bench experiments lock clean
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit(f"This course needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Name another with: make PYTHON=python3.11 …")'
@@ -47,6 +47,9 @@ test: $(READY)  ## style, types and the whole test suite
 
 exercises: $(READY)  ## regenerate exercises/ from solutions/
 	$(BIN)/python -m lmlib.grading.assignment
+
+exercises-report: $(READY)  ## measure every exercise, and print and record what comes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.exercises.report
 
 grade: $(READY)  ## grade the sample class with nbgrader and print the marks
 	$(BIN)/python -m tests.grading.sample_class

@@ -13,7 +13,7 @@ from sphinx.search.en import SearchEnglish
 
 GLOSSARY = "glossary"
 #: Here a "score" or a "value" is not the term, or every word is one.
-WITHOUT_LINKS = {GLOSSARY, "bibliography", "grading", "how-to-use"}
+WITHOUT_LINKS = {GLOSSARY, "bibliography", "grading", "how-to-use", "instructors"}
 #: What links elsewhere, is named elsewhere (and would take its link along) or is code.
 NOT_IN = (
     nodes.title,
