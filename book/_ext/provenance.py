@@ -1,14 +1,16 @@
 """Which code made a recorded result, and whether it is still that code.
 
-A record holds under "code" a fingerprint of every module that its script reaches. A
-fingerprint is of what a module does: another comment, docstring or line break leaves it
-as it is. Where one differs now, the record is not wrong, but nobody has tried whether
+A record holds under "code" its script, and for each file that this reaches a
+fingerprint of the definitions there that it may use: those that it names, those that
+these name, and so on. Another comment, docstring or line break leaves a fingerprint as
+it is. Where one differs now the record is not wrong, but nobody has tried whether
 today's code gives the same numbers, and the page that shows it says so.
 
     python book/_ext/provenance.py          # which records are of older code
     python book/_ext/provenance.py --stamp  # for records that do not say it, ask git
 
-Records made before they said this get the code of the commit that brought them.
+Records made before they said this get the code of the commit that brought them. What is
+found by its name at run time, and data, has no fingerprint.
 """
 
 import argparse
@@ -16,10 +18,12 @@ import ast
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,47 +84,153 @@ def reached(names: Iterable[str], roots: Iterable[Path]) -> set[Path]:
     return files
 
 
-def fingerprint(code: str) -> str:
-    """A hash of what the code does: comments, docstrings and layout do not count."""
-    tree = ast.parse(code)
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False):
-            node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
+# -- Fingerprints ---------------------------------------------------------------------
+
+Names = frozenset[tuple[Path, str]]  # a definition at the top level of a file
+WRITES = "experiment.py", "main"  # it writes down what runs return, and makes no number
+
+
+class Module:
+    """A file's definitions, and what its names stand for."""
+
+    def __init__(self, path: Path, roots: tuple[Path, ...]) -> None:
+        self.path, self.roots = path, roots
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        for node in ast.walk(tree):
+            if isinstance(node, documented) and ast.get_docstring(node, clean=False):
+                node.body = node.body[1:] or [ast.Pass()]
+        self.defined: dict[str, list[ast.stmt]] = {}
+        self.loose: list[ast.stmt] = []  # is run whatever is imported
+        for node in tree.body:
+            if names := self.names_of(node):
+                for name in names:
+                    self.defined.setdefault(name, []).append(node)
+            elif not isinstance(node, ast.Import | ast.ImportFrom):
+                self.loose.append(node)
+        self.meant: dict[str, tuple[str, str]] = {}  # name → module, name in it or ""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    top = alias.name.partition(".")[0]
+                    whole = alias.name if alias.asname else top
+                    self.meant[alias.asname or top] = (whole, "")
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    self.meant[alias.asname or alias.name] = (node.module, alias.name)
+
+    @staticmethod
+    def names_of(node: ast.stmt) -> list[str]:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            return [node.name]
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets += [node.target] if isinstance(node, ast.AnnAssign) else []
+        parts = (part for target in targets for part in ast.walk(target))
+        return [part.id for part in parts if isinstance(part, ast.Name)]
+
+    @cache  # noqa: B019 (a build is short)
+    def text(self, node: ast.stmt) -> str:
+        return ast.unparse(node)
+
+    @cache  # noqa: B019
+    def file(self, module: str) -> Path | None:
+        for root in self.roots:
+            stem = root.joinpath(*module.split("."))
+            for path in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
+                if path.is_file():
+                    return path
+        return None
+
+    @cache  # noqa: B019
+    def used(self, node: ast.AST) -> Names:
+        """The definitions of any file that a piece of this one names."""
+        found: set[tuple[Path, str]] = set()
+        for part in ast.walk(node):
+            chain: list[str] = []
+            while isinstance(part, ast.Attribute):
+                chain.insert(0, part.attr)
+                part = part.value
+            if not isinstance(part, ast.Name):
+                continue
+            if part.id in self.defined:
+                found.add((self.path, part.id))
+            if part.id in self.meant:
+                module, name = self.meant[part.id]
+                chain = [name, *chain] if name else chain
+                while chain and self.file(f"{module}.{chain[0]}"):
+                    module = f"{module}.{chain.pop(0)}"
+                if (path := self.file(module)) and chain:
+                    found.add((path, chain[0]))
+        return frozenset(found)
+
+
+@cache
+def parsed(path: Path, roots: tuple[Path, ...], changed: int) -> Module:
+    return Module(path, roots)
+
+
+def read(path: Path, roots: tuple[Path, ...]) -> Module:
+    return parsed(path, roots, path.stat().st_mtime_ns)
 
 
 def code_of(script: Path, root: Path = ROOT) -> Code:
-    """The fingerprints of a script, named relative to `root`, and all it reaches."""
-    code = (root / script).read_text(encoding="utf-8")
-    files = reached(imported(code), (root, root / SCRIPTS)) | {root / script}
-    return {
-        file.relative_to(root).as_posix(): fingerprint(file.read_text(encoding="utf-8"))
-        for file in sorted(files)
-    }
+    """The fingerprints of what a script, named relative to `root`, may use."""
+    roots = (root, root / SCRIPTS)
+    modules: dict[Path, Module] = {}
+    first = read(root / script, roots)
+    modules[first.path] = first
+    waiting = {(first.path, name) for name in first.defined}
+    waiting |= {use for node in first.loose for use in first.used(node)}
+    seen: set[tuple[Path, str]] = set()
+    while waiting:
+        path, name = waiting.pop()
+        seen.add((path, name))
+        if (path.name, name) == WRITES:
+            continue
+        if path not in modules:
+            modules[path] = read(path, roots)
+            for node in modules[path].loose:
+                waiting |= modules[path].used(node) - seen
+        module = modules[path]
+        for node in module.defined.get(name, []):
+            waiting |= module.used(node) - seen
+        if name not in module.defined and name in module.meant:  # passed on
+            waiting |= module.used(ast.Name(name)) - seen
+    code = {}
+    for path, module in sorted(modules.items()):
+        names = sorted(n for p, n in seen if p == path and (p.name, n) != WRITES)
+        nodes = [node for name in names for node in module.defined.get(name, [])]
+        text = "\n".join(map(module.text, [*module.loose, *dict.fromkeys(nodes)]))
+        if text:
+            digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+            code[Path(os.path.relpath(path, root)).as_posix()] = digest
+    return code
 
 
-def changed(record: dict[str, Any], root: Path = ROOT) -> list[str] | None:
-    """The files of a record's code that are other ones now; None: it names no code."""
-    if "code" not in record:
-        return None
-    return [
-        name
-        for name, old in record["code"].items()
-        if not (root / name).is_file()
-        or fingerprint((root / name).read_text(encoding="utf-8")) != old
-    ]
+def changed(record: dict[str, Any], root: Path = ROOT) -> list[str]:
+    """The files of which a record's scripts use other code than when they made it.
 
-
-def kept(script: Path, old: dict[str, Any] | None) -> dict[str, Code]:
-    """What to put into a record: its code, where rows of an older one are kept.
-
-    A record is as old as its oldest row: what has changed since stays changed.
+    Raises:
+        KeyError: the record does not say which code made it.
     """
-    if old and "code" not in old:
-        return {}
-    code = code_of(script)
-    return {"code": code | (old or {"code": {}})["code"]}
+    found = set()
+    for script, old in record["code"].items():
+        new = code_of(Path(script), root) if (root / script).is_file() else {}
+        found |= {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    return sorted(found)
+
+
+def code_to_record(script: Path, olds: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """What a record says of its code if it keeps rows of older ones.
+
+    It is as old as its oldest row: where theirs was another, theirs is named.
+    """
+    name, code = Path(os.path.relpath(script, ROOT)).as_posix(), code_of(script)
+    for old in olds:
+        if "code" not in old:
+            return {}
+        code |= {n: f for n, f in old["code"][name].items() if code.get(n) != f}
+    return {"code": {name: code}}
 
 
 # -- The command ----------------------------------------------------------------------
@@ -145,8 +255,8 @@ def stamp(path: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             archive.extractall(folder, filter="data")
         script = SCRIPTS / f"{path.stem}.py"
-        record |= {"code_of": f"commit {commit[:12]}"}
-        record |= {"code": code_of(script, Path(folder)), "rows": rows}
+        code = {script.as_posix(): code_of(script, Path(folder))}
+        record |= {"code_of": f"commit {commit[:12]}", "code": code, "rows": rows}
     new = path.with_name(f".{path.name}")
     new.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     new.replace(path)
@@ -161,11 +271,11 @@ def main() -> None:
         if given.stamp and "code" not in record:
             stamp(path)
             record = json.loads(path.read_text(encoding="utf-8"))
-        files = changed(record)
-        if files is None:
+        if "code" not in record:
             print(f"{path.stem}: does not say which code made it")
-        else:
-            print(f"{path.stem}: {', '.join(files) or 'of today’s code'}")
+            continue
+        files = ", ".join(changed(record))
+        print(f"{path.stem}: {files or 'of today’s code'}")
 
 
 if __name__ == "__main__":

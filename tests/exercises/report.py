@@ -22,7 +22,7 @@ from unittest.mock import patch
 from lmlib.data.cache import replacing
 from lmlib.exercises.checks import examine
 from lmlib.exercises.exercise import Exercise, Function
-from lmlib.exercises.registry import EXERCISES
+from lmlib.exercises.registry import EXERCISES, SECTIONS
 from lmlib.tables import Table
 from lmlib.training.saved import circumstances
 
@@ -65,12 +65,18 @@ def row_of(exercise: Exercise) -> dict[str, Any]:
 def main() -> None:
     from provenance import code_of  # of the book's extensions
 
+    # This file finds the sections at run time, so that its own code does not name them.
+    sections = [section.__name__.replace(".", "/") for section in SECTIONS.values()]
+    sources = [
+        "tests/exercises/report.py",
+        *(f"{name}/__init__.py" for name in sections),
+    ]
     rows = [row_of(exercise) for exercise in EXERCISES.values()]
     record = {
         "experiment": "exercises-report",
         "command": "python -m tests.exercises.report",
         **circumstances(),
-        "code": code_of(Path("tests/exercises/report.py")),
+        "code": {name: code_of(Path(name)) for name in sources},
         "rows": rows,
     }
     with replacing(RECORD) as temporary:
