@@ -22,11 +22,14 @@ main(runs())
 '''
 FILES = {
     "book/_experiments/9.9-toy.py": SCRIPT,
-    "book/_experiments/experiment.py": "SEEDS = (0, 1)\ndef main(runs):\n    pass\n",
+    "book/_experiments/experiment.py": "SEEDS = (0, 1)\n\n\ndef main(runs):\n    write(runs)\n\n\n"
+    "def write(runs):\n    pass\n",
     "lib/__init__.py": "from lib.measures import area\n",
     "lib/measures.py": "def area(side, seed):\n    return power(side)\n\n\n"
-    "def power(x):\n    return x**2\n\n\ndef unused():\n    return 0\n",
-    "lib/shapes.py": "SQUARE = 3\nOTHER = 4\n",
+    "def power(x):\n    return x**2\n\n\ndef unused():\n    return 0\n\n\n"
+    "def start():\n    return 8\n",
+    "lib/shapes.py": "from lib.measures import start\n\nSQUARE = 3\nOTHER = 4\n"
+    "for _ in range(start()):\n    pass\n",
 }
 
 
@@ -66,6 +69,7 @@ def toy(tmp_path, provenance):
         ("lib/measures.py", "x**2", "x**3"),  # through a name that __init__ passes on
         ("lib/shapes.py", "SQUARE = 3", "SQUARE = 5"),
         ("lib/shapes.py", "OTHER = 4", "import os\nos.umask(0)"),  # is run on import
+        ("lib/measures.py", "return 8", "return 9"),  # and this by what is run
         ("book/_experiments/experiment.py", "(0, 1)", "(0, 1, 2)"),
         ("book/_experiments/9.9-toy.py", "in SEEDS", "in (7,)"),
     ],
@@ -81,7 +85,7 @@ def test_a_change_of_what_is_used_is_seen(toy, name, old, new):
         ("lib/shapes.py", "OTHER = 4", "OTHER = 5"),
         ("lib/measures.py", "def area", "# How large.\ndef area"),
         ("book/_experiments/9.9-toy.py", "An experiment", "The experiment"),
-        ("book/_experiments/experiment.py", "pass", "print(runs)"),  # writes it down
+        ("book/_experiments/experiment.py", "pass", "print(runs)"),  # it only writes
     ],
 )
 def test_a_change_of_anything_else_is_not(toy, name, old, new):
