@@ -22,7 +22,8 @@ main(runs())
 '''
 FILES = {
     "book/_experiments/9.9-toy.py": SCRIPT,
-    "book/_experiments/experiment.py": "SEEDS = (0, 1)\n\n\ndef main(runs):\n    write(runs)\n\n\n"
+    "book/_experiments/experiment.py": "SEEDS = (0, 1)\n\n\n"
+    "def main(runs):\n    write(runs)\n\n\n"
     "def write(runs):\n    pass\n",
     "lib/__init__.py": "from lib.measures import area\n",
     "lib/measures.py": "def area(side, seed):\n    return power(side)\n\n\n"
