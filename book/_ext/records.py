@@ -45,7 +45,12 @@ def notes_of(env: BuildEnvironment) -> dict[str, dict[str, str]]:
     }
     pages = {name: Path(env.doc2path(name)) for name in env.found_docs}
     return {
-        name: {file.stem: notes[file] for file in sorted(named(text, notes))}
+        # A pattern such as f"{name}.json" fits every record: its own name must be there.
+        name: {
+            file.stem: notes[file]
+            for file in sorted(named(text, notes))
+            if file.stem in text
+        }
         for name, path in pages.items()
         if path.suffix == ".md" and (text := path.read_text(encoding="utf-8"))
     }
