@@ -45,7 +45,7 @@ def notes_of(env: BuildEnvironment) -> dict[str, dict[str, str]]:
     }
     pages = {name: Path(env.doc2path(name)) for name in env.found_docs}
     return {
-        # A pattern such as f"{name}.json" fits every record: its own name must be there.
+        # The pattern of f"{name}.json" fits every record: its own name must be there.
         name: {
             file.stem: notes[file]
             for file in sorted(named(text, notes))
