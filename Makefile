@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve work test exercises grade bench experiments lock clean
+.PHONY: help book serve work test exercises exercises-report grade bench experiments lock clean
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit(f"This course needs Python 3.11 or newer; {sys.executable} is {v[0]}.{v[1]}. Name another with: make PYTHON=python3.11 …")'
@@ -48,6 +48,9 @@ test: $(READY)  ## style, types and the whole test suite
 exercises: $(READY)  ## regenerate exercises/ from solutions/
 	$(BIN)/python -m lmlib.grading.assignment
 
+exercises-report: $(READY)  ## measure every exercise, and print and record what comes
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.exercises.report
+
 grade: $(READY)  ## grade the sample class with nbgrader and print the marks
 	$(BIN)/python -m tests.grading.sample_class
 
@@ -68,8 +71,7 @@ experiments: $(READY)  ## the runs that the recorded experiments lack (hours, if
 lock:  ## write requirements.lock anew from pyproject.toml
 	rm -rf _build/lock && $(PYTHON) -m venv _build/lock
 	_build/lock/bin/python -m pip install -q $(PIP_ARGS) torch==2.13.0
-	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,cluster,compress,apps,dev]' setuptools
-	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,cluster,compress,tools,dev]' setuptools
+	_build/lock/bin/python -m pip install -q $(PIP_ARGS) -e '.[book,grade,cluster,compress,apps,tools,dev]' setuptools
 	_build/lock/bin/python -m pip freeze --exclude-editable --all | grep -v '^pip==' | sed 's/+cpu$$//' > requirements.lock
 	rm -rf _build/lock
 

@@ -123,6 +123,7 @@ def test_a_run_that_began_with_other_weights_is_made_anew(monkeypatch, tmp_path)
         made.append(1)
         return {"score": len(made)}
 
+    (tmp_path / "toy.py").touch()
     record = tmp_path / "toy.json"
     for weights in ("old", "old", "new"):
         runs = [({"seed": seed, "weights": weights}, score) for seed in range(2)]

@@ -9,11 +9,14 @@ that was stopped goes on with the runs that are missing. All start from the text
 models that come with the course, but for a task that says what it downloads. A run that
 starts from a shipped model names its weights, and is made anew when others are shipped.
 `--start N/M` does every M-th run, for several processes; each of them writes a file of
-its own, which `--join M` puts together. `make experiments` does all that is missing.
+its own, which `--join M` puts together. A record names its code, and is as old as its
+oldest row (`book/_ext/provenance.py`): to make it anew, take it away first.
+`make experiments` does all that is missing.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,8 +89,11 @@ class AsItComes(NextSentence):
 def carry_out(script: Path, runs: Runs, record: Path, first: int, of: int) -> None:
     """Make every `of`-th row from the `first` on that the record lacks."""
     rows: list[Row] = []
+    olds: list[Row] = []
     if record.exists():
-        rows = json.loads(record.read_text(encoding="utf-8"))["rows"]
+        olds = [json.loads(record.read_text(encoding="utf-8"))]
+        rows = olds[0]["rows"]
+    code = code_to_record(script, olds)
     for number, (what, make) in enumerate(runs):
         if number % of != first or any(what.items() <= row.items() for row in rows):
             continue
@@ -96,26 +102,35 @@ def carry_out(script: Path, runs: Runs, record: Path, first: int, of: int) -> No
         same = {key: value for key, value in what.items() if key != "weights"}
         rows = [old for old in rows if not same.items() <= old.items()] + [row]
         print(what, f"{row['minutes']:.1f} minutes", flush=True)
-        write(script, rows, record)
+        write(script, rows, record, code)
 
 
 def join(script: Path, runs: Runs, parts: list[Path], record: Path) -> None:
     """Put the rows of several processes into one record, in the order of the runs."""
-    texts = [part.read_text(encoding="utf-8") for part in parts]
-    rows = [row for text in texts for row in json.loads(text)["rows"]]
+    olds = [json.loads(part.read_text(encoding="utf-8")) for part in parts]
+    rows = [row for old in olds for row in old["rows"]]
     order = {json.dumps(what): i for i, (what, _) in enumerate(runs)}
     keys = list(json.loads(next(iter(order))))
     rows.sort(key=lambda row: order[json.dumps({k: row[k] for k in keys})])
-    write(script, rows, record)
+    write(script, rows, record, code_to_record(script, olds))
     for part in parts:
         part.unlink()
 
 
-def write(script: Path, rows: list[Row], path: Path) -> None:
+def code_to_record(script: Path, olds: list[Row]) -> Row:
+    """What a record that keeps the rows of `olds` says of its code."""
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "_ext"))
+    import provenance
+
+    return provenance.code_to_record(script, olds)
+
+
+def write(script: Path, rows: list[Row], path: Path, code: Row) -> None:
     record = {
         "experiment": script.stem,
         "command": f"python book/_experiments/{script.name}",
         **circumstances(),
+        **code,
         "rows": rows,
     }
     with replacing(path) as temporary:

@@ -6,7 +6,6 @@ through others, and the files that it names. Pages whose key is another are run 
 Sphinx reads them, two side by side, each in a kernel of one thread.
 """
 
-import ast
 import hashlib
 import multiprocessing
 import os
@@ -28,6 +27,7 @@ from myst_nb.core.execute import NotebookClientCache, create_client
 from myst_nb.core.nb_to_tokens import nb_node_to_dict
 from myst_nb.core.read import create_nb_reader
 from nbformat import NotebookNode
+from provenance import imported, reached
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
@@ -37,48 +37,6 @@ SIDE_BY_SIDE = 2  # build.py lets each kernel have one thread
 
 
 # -- What a page depends on -----------------------------------------------------------
-
-
-def imported(code: str, package: str = "") -> set[str]:
-    """The names of the modules that `code`, a module of `package`, may import.
-
-    Imports inside functions count. `from a import b` may import `a.b`, and whatever
-    imports `a.b` imports `a`.
-    """
-    try:
-        tree = ast.parse(code)
-    except SyntaxError:  # it is reported where it is run
-        return set()
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: 1 - node.level or None] if node.level else []
-            origin = ".".join(filter(None, (*above, node.module)))
-            names.add(origin)
-            names.update(f"{origin}.{alias.name}" for alias in node.names)
-    parts = (name.split(".") for name in names)
-    return {".".join(p[: i + 1]) for p in parts for i in range(len(p))}
-
-
-def reached(names: Iterable[str], roots: Iterable[Path]) -> set[Path]:
-    """The files under `roots` of these modules and of all that they import in turn."""
-    files: set[Path] = set()
-    seen: set[str] = set()
-    waiting = set(names)
-    while waiting:
-        name = waiting.pop()
-        seen.add(name)
-        for root in roots:
-            stem = root.joinpath(*name.split("."))
-            package = stem / "__init__.py"
-            path = package if package.is_file() else stem.with_name(f"{stem.name}.py")
-            if path.is_file():
-                files.add(path)
-                around = name if path == package else name.rpartition(".")[0]
-                waiting |= imported(path.read_text(encoding="utf-8"), around) - seen
-    return files
 
 
 def named(text: str, files: Iterable[Path]) -> set[Path]:

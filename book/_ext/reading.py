@@ -14,7 +14,7 @@ from sphinx.search.en import SearchEnglish
 GLOSSARY = "glossary"
 #: Here a "score" or a "value" is not the term, or every word is one.
 WITHOUT_LINKS = {
-    *(GLOSSARY, "bibliography", "grading", "how-to-use"),
+    *(GLOSSARY, "bibliography", "grading", "how-to-use", "instructors"),
     # A coin's heads, and scores of answers; their own terms are linked by hand.
     *("6-applications/6.1-decoding", "6-applications/6.3-summaries"),
     *("6-applications/6.4-question-answering", "exercises/6-applications"),

@@ -1,9 +1,12 @@
 """What a reader would stumble over in a page, seen in a browser without a network."""
 
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import html5lib
+import html5lib.constants
 from playwright.sync_api import Page, TimeoutError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +146,19 @@ SHIFT = """
   setTimeout(() => done(sum), 150);
 })
 """
+
+
+def html_faults(text: str) -> list[str]:
+    """What is not valid in a page: what a parser had to guess, and ids given twice."""
+    parser = html5lib.HTMLParser(namespaceHTMLElements=False)
+    tree = parser.parse(text)
+    ids = Counter(e.get("id") for e in tree.iter() if e.get("id") is not None)
+    faults = [
+        f"line {line}: {html5lib.constants.E[code] % data}"
+        for (line, _), code, data in parser.errors
+    ]
+    return faults + [f"id given twice: {name}" for name, n in ids.items() if n > 1]
+
 
 LINKS = """
 () => ({

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -179,6 +180,45 @@ def test_a_page_is_run_when_what_it_depends_on_has_changed(two_pages):
     append(library / "far.py", "VALUE /= 0\n")
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         two_pages.build()
+
+
+SHOWS = """{head}
+# Last
+
+```{{code-cell}}
+import json
+from pathlib import Path
+
+len(json.loads(Path("_experiments/9.9-toy.json").read_text()))
+```
+"""
+
+
+def test_a_page_says_when_the_code_of_its_record_has_changed(small, execution):
+    import provenance
+
+    config = small.BOOK / "_config.yml"
+    append(config, "    records: _ext\n  config:\n    suppress_warnings: []\n")
+    (small.BOOK / "raises.md").write_text("# Calm\n")
+    (small.BOOK / "last.md").write_text(SHOWS.format(head=HEAD))
+    script = small.BOOK / "_experiments" / "9.9-toy.py"
+    script.parent.mkdir()
+    script.write_text("print(1)\n")
+    name = script.relative_to(small.ROOT).as_posix()
+    record = {
+        "experiment": "9.9-toy",
+        "date": "2026-01-02",
+        "code": {name: provenance.code_of(Path(name), small.ROOT)},
+    }
+    script.with_suffix(".json").write_text(json.dumps(record))
+    shown = small.HTML / "last.html"
+    small.build()
+    assert 'class="stale"' not in shown.read_text()
+    script.write_text("print(2)\n")
+    small.build()  # the page itself is as it was
+    html = shown.read_text()
+    assert "recorded on 2026-01-02. Code that it uses has changed" in html
+    assert html.index('class="stale"') > html.index("cell_output")
 
 
 def test_workers_end_with_a_build_that_is_killed():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.book.pages import LINKS, broken_links, inspect
+from tests.book.pages import LINKS, broken_links, html_faults, inspect
 
 HEAD = "<!doctype html><html lang=en><meta charset=utf-8><title>A page</title>"
 GOOD = (
@@ -64,3 +64,19 @@ def test_broken_links_and_anchors_are_found(tmp_path: Path, page: Page):
         f"page.html → {tmp_path.as_uri()}/missing.html",
         f"page.html → {path.as_uri()}#nowhere",
     ]
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>One<div></p>", "p"),
+        ("<a href='x'>One <a href='y'>two</a></a>", "a"),
+        ("<ul><li>One</ol></ul>", "ol"),
+        ("<p id=top>again</p>", "id given twice: top"),
+        ("<p title='x'y>", "attribute"),
+        ("a &unknown; b", "entity"),
+    ],
+)
+def test_html_that_is_not_valid_is_found(html: str, expected: str):
+    assert html_faults(f"{HEAD}<main>{GOOD}</main>") == []
+    assert any(expected in fault for fault in html_faults(f"{HEAD}{GOOD}{html}"))

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 from lmlib.grading.results import report
-from tests.book.pages import LINKS, ROOT, broken_links, inspect
+from tests.book.pages import LINKS, ROOT, broken_links, html_faults, inspect
 from tests.grading import sample_records
 
 
@@ -28,6 +28,16 @@ def test_every_page_works_offline(site: Path, page: Page, theme: str):
     problems += [f"broken link: {link}" for link in broken_links(pages)]
     assert len(pages) > 5
     assert not problems, "\n".join(problems)
+
+
+def test_every_page_is_valid_html(site: Path):
+    faults = [
+        f"{path.relative_to(site)}: {fault}"
+        for path in sorted(site.rglob("*.html"))
+        if not {"_static", "_sources"} & set(path.parts)
+        for fault in html_faults(path.read_text(encoding="utf-8"))
+    ]
+    assert not faults, "\n".join(faults)
 
 
 def results(page: Page, url: str) -> int:
@@ -49,6 +59,23 @@ def test_search_finds_without_a_network(site: Path, page: Page):
 )
 def test_search_knows_short_names_and_chinese(site: Path, page: Page, query: str):
     assert results(page, f"{(site / 'search.html').as_uri()}?q={query}") > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        ("masked_attention_weights", "exercises/3.1-self-attention"),  # an exercise
+        ("quantization", "glossary"),  # a term
+        ("困惑", "glossary"),  # two characters of one
+        ("词元", "glossary"),
+    ],
+)
+def test_search_finds_exercises_terms_and_chinese(
+    site: Path, page: Page, query: str, address: str
+):
+    assert results(page, f"{(site / 'search.html').as_uri()}?q={query}") > 0
+    links = page.locator("#search-results li a").evaluate_all("(a) => a.map(String)")
+    assert [link for link in links if address in link], links
 
 
 @pytest.fixture
