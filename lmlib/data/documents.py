@@ -178,10 +178,8 @@ def near_duplicate_groups(
     Two do if they share `overlap` of the shingles of the one with fewer, or if a chain
     of such pairs links them. Shingles of more than 100 texts link nothing.
     """
-    from scipy.sparse import csr_array  # type: ignore[import-untyped]
-    from scipy.sparse.csgraph import (  # type: ignore[import-untyped]
-        connected_components,
-    )
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
 
     shingles = [np.unique(own) for own in _shingles(texts, n_words)]
     sizes = np.array([len(own) for own in shingles], dtype=np.int64)

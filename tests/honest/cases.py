@@ -639,8 +639,6 @@ CASES = [
         },
     ),
     Case("a penalty in a %%time cell", "6", {"penalise": "%%time\nRIGHT"}),
-        },
-    ),
     # -- Tools ------------------------------------------------------------------------
     Case(
         "lists in place of tuples, and numbers of numpy",
