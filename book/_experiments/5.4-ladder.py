@@ -6,9 +6,10 @@ as they read, as compressors do; each question is answered by a copy of them, so
 none learns from another. The GPTs are trained here, into the cache.
 """
 
-import copy
 import math
+import os
 import re
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,16 @@ import numpy as np
 import torch
 from experiment import SEEDS, Row, Runs, main, shipped_weights
 
-from lmlib.compression.predictors import KT, NGram
+from lmlib.compression.mixing import Mixed
+from lmlib.compression.predictors import (
+    KT,
+    BytePredictor,
+    NGram,
+    Predictor,
+    bits,
+    feed,
+)
+from lmlib.compression.strong import Strong
 from lmlib.data.cache import cache_folder
 from lmlib.data.installed import installed_docstrings, installed_documents, module_of
 from lmlib.data.load import load_corpus
@@ -35,6 +45,7 @@ PACKAGES = ("stdlib", "numpy", "torch", "matplotlib")
 CLOSING = {")": "(", "]": "[", "}": "{", '"': '"', "'": "'", "`": "`"}
 RUNS = (1, 2, 4, 8)  # tokens that must all be right
 WINDOW = 400  # bytes of context, about what the GPTs see
+LONGEST = 4096  # bytes of a context and what comes after it, at most
 
 Pair = tuple[str, str]  # a context and what comes after it
 
@@ -186,52 +197,55 @@ class Reader(Protocol):
     def bits(self, pairs: Sequence[Pair]) -> list[float]: ...
 
 
-class Counting:
-    """Counts that have read `text`; each pair is read by a copy of them."""
+class Compressor:
+    """Any compressor that has read; a forked process reads each pair, and forgets."""
 
-    def __init__(self, predictor: KT | NGram, text: bytes) -> None:
-        for byte in text:
-            predictor.update(byte)
+    def __init__(self, predictor: BytePredictor | Predictor) -> None:
         self.predictor = predictor
-
-    def copied(self) -> Any:
-        """A copy that shares all counts until it changes them."""
-        twin: Any = copy.copy(self.predictor)
-        for name in ("_counts", "_followers"):
-            if hasattr(twin, name):
-                setattr(twin, name, Overlay(getattr(twin, name)))
-        return twin
 
     def bits(self, pairs: Sequence[Pair]) -> list[float]:
         """See `Reader`."""
-        found = []
-        for context, text in pairs:
-            predictor, total = self.copied(), 0.0
-            for byte in context.encode():
-                predictor.update(byte)
-            for byte in text.encode():
-                f = predictor.frequencies()
-                total += math.log2(f.sum() / f[byte])
-                predictor.update(byte)
-            found.append(total)
-        return found
+        return [self.forked(context, text) for context, text in pairs]
+
+    def forked(self, context: str, text: str) -> float:
+        """What a copy of the predictor says, which the system makes of what is written
+        to: the tables of the strong one are 200 MB, and no pair fills them.
+        """
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                self.spent(context.encode())
+                os.write(writing, struct.pack("d", self.spent(text.encode())))
+            finally:
+                os._exit(0)
+        os.close(writing)
+        (found,) = struct.unpack("d", os.read(reading, 8))
+        os.close(reading)
+        os.waitpid(child, 0)
+        return float(found)
+
+    def spent(self, text: bytes) -> float:
+        if not isinstance(self.predictor, BytePredictor):
+            return bits(self.predictor, text)
+        total = 0.0
+        for byte in text:
+            f = self.predictor.frequencies()
+            total += math.log2(f.sum() / f[byte])
+            self.predictor.update(byte)
+        return total
 
 
-class Overlay(dict[Any, Any]):
-    """A dictionary over another one, which it leaves as it is."""
+def counting(predictor: KT | NGram) -> Compressor:
+    for byte in a_ninth():
+        predictor.update(byte)
+    return Compressor(predictor)
 
-    def __init__(self, below: Any) -> None:
-        self.below = below
 
-    def __missing__(self, key: Any) -> Any:
-        known = key in self.below
-        self[key] = copy.copy(
-            self.below[key] if known else self.below.default_factory()
-        )
-        return self[key]
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return self[key] if key in self or key in self.below else default
+def small_mixer() -> Compressor:
+    mixed = Mixed()
+    feed(mixed, a_ninth())
+    return Compressor(mixed)
 
 
 class Tokens:
@@ -420,13 +434,17 @@ def runs() -> Runs:
     yield what("the questions"), asked
     for order in (1, 2, 3, 4):
         row = what(f"KT {order}", "KT", "a ninth")
-        yield row, one(lambda k=order: Counting(KT(k), a_ninth()))
+        yield row, one(lambda k=order: counting(KT(k)))
     for order in (2, 4, 6):
         row = what(f"Witten–Bell {order}", "n-gram", "a ninth")
-        yield row, one(lambda k=order: Counting(NGram(k), a_ninth()))
+        yield row, one(lambda k=order: counting(NGram(k)))
+    yield what("Mixed", "mixer", "a ninth"), one(small_mixer)
+    strong = what("strong", "mixer", "a ninth")
+    yield strong, one(lambda: Compressor(Strong(LONGEST, a_ninth())))
     # In the place of the largest, 128 × 960, stands the shipped one, 128 × 2400.
     sizes_of = [(w, n, 0) for n in STEPS for w in WIDTHS][:-1]
-    sizes_of += [(WIDTHS[0], STEPS[0], seed) for seed in SEEDS[1:]]
+    short = [(w, n) for w, n, _ in sizes_of if n < STEPS[-1]]
+    sizes_of += [(w, n, seed) for seed in SEEDS[1:] for w, n in short]
     for width, steps, seed in sizes_of:
         row = what(f"GPT {width} × {steps}", "GPT", seed=seed)
         yield row, lambda w=width, n=steps, s=seed: gpt(w, n, s)

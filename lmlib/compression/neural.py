@@ -50,7 +50,7 @@ class Transformer:
         self.model = model.cpu().float().eval()
         self.tokenizer = tokenizer
         self.longest = model.config.longest or 1024
-        self.keep = min(keep, self.longest // 2)
+        self.keep = min(keep, self.longest - 1)
         known = sorted((text, i) for i, text in token_bytes(tokenizer).items())
         self.texts = [text for text, _ in known]
         self.order = np.array([i for _, i in known])
