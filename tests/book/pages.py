@@ -163,7 +163,9 @@ def html_faults(text: str) -> list[str]:
 LINKS = """
 () => ({
   ids: [...document.querySelectorAll("[id], a[name]")].map((e) => e.id || e.name),
-  links: [...document.querySelectorAll("a[href]")].map((a) => a.href),
+  // In a picture, too, where `href` is no string.
+  links: [...document.querySelectorAll("a[href]")].map(
+    (a) => new URL(a.getAttribute("href"), document.baseURI).href),
 })
 """
 
