@@ -245,6 +245,36 @@ def test_the_mixer_finds_a_line_where_another_context_has_its_neighbour(page):
     assert torch.allclose(in_browser, expected, atol=1e-9, rtol=0)
 
 
+def test_a_change_is_read_from_the_last_copy_before_it(page):
+    """As if all had been read anew, whatever was read and forgotten in between."""
+    found = page.evaluate(
+        """(text) => {
+          const bytes = [...new TextEncoder().encode(text)];
+          // In the transformer's place: what it says depends on the place alone.
+          const next = Array.from({ length: bytes.length + 1 }, (_, n) =>
+            Float64Array.from({ length: 256 }, (_, i) => 7 + (i * n) % 3));
+          const all = (mixed, bytes) => {
+            while (mixed.bytes.length < bytes.length)
+              mixed.read(bytes[mixed.bytes.length]);
+            return String([mixed.mixer, mixed.both]);
+          };
+          const edited = new LIVE.MixedReader({ next });
+          all(edited, bytes);
+          // Near the end twice, in the middle twice, before all copies, and nothing.
+          return [399, 398, 300, 299, 40, 40].map((at) => {
+            const changed = [...bytes.slice(0, at), 88, ...bytes.slice(at + 1)];
+            edited.rewind(changed);
+            const kept = edited.bytes.length;
+            const anew = all(new LIVE.MixedReader({ next }), changed);
+            return [kept, all(edited, changed) === anew];
+          });
+        }""",
+        "Nothing is to be had from a copy that was changed itself. " * 6 + "x" * 52,
+    )
+    kept = [384, 384, 256, 256, 0, 400]
+    assert found == [[count, True] for count in kept]
+
+
 def test_tables_of_the_logistic_function_are_those_of_decimal(page):
     assert page.evaluate("[...LIVE.STRETCH]") == stretch_table().tolist()
     assert page.evaluate("[...LIVE.SQUASH]") == squash_table().tolist()

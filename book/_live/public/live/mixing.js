@@ -291,17 +291,18 @@ globalThis.LIVE = globalThis.LIVE || {};
   }
 
   /* A predictor of bytes, asked bit by bit: is the byte in the upper half of those
-     that are left? `next()` gives the frequencies of the byte that comes. */
+     that are left? `next(n)` gives the frequencies of the byte that comes after n. */
   class Bits {
     constructor(next) {
       this.next = next;
+      this.count = 0;
       this.begin();
     }
 
     begin() {
       this.low = 0;
       this.high = 256;
-      const counts = this.next();
+      const counts = this.next(this.count++);
       this.below = new Float64Array(257); // of all bytes below this one
       for (let i = 0; i < 256; i++) this.below[i + 1] = this.below[i] + counts[i];
     }
@@ -347,8 +348,28 @@ globalThis.LIVE = globalThis.LIVE || {};
     }
   }
 
+  /* A deep copy. What is reached in two ways, as a line of the table, is copied once. */
+  function copy(value, copies = new Map()) {
+    if (typeof value !== "object" || value === null) return value;
+    if (copies.has(value)) return copies.get(value);
+    if (ArrayBuffer.isView(value)) {
+      copies.set(value, value.slice());
+      return copies.get(value);
+    }
+    const made = value instanceof Map ? new Map()
+      : Array.isArray(value) ? [] : Object.create(Object.getPrototypeOf(value));
+    copies.set(value, made);
+    if (value instanceof Map)
+      for (const [key, part] of value) made.set(key, copy(part, copies));
+    else for (const key of Object.keys(value)) made[key] = copy(value[key], copies);
+    return made;
+  }
+
   /* Reads what the transformer's `reader` has read: what each byte costs the context
-     mixer alone, and the two mixed. The mixer's part is computed once, for both. */
+     mixer alone, and the two mixed. The mixer's part is computed once, for both.
+     What has been learned cannot be unlearned: every 128 bytes it is copied, and after
+     a change near the end one of the last two copies reads on. */
+  const STRIDE = 128, COPIES = 2;
   class MixedReader {
     constructor(reader) {
       this.reader = reader;
@@ -359,30 +380,42 @@ globalThis.LIVE = globalThis.LIVE || {};
       this.bytes = [];
       this.mixer = []; // bits of each byte
       this.both = [];
-      let place = 0;
-      this.mixed = new Mixed();
-      const next = () => frequencies(this.reader.next[place++]);
-      this.mixture = new Mixture([new Bits(next), this.mixed]);
+      this.copies = []; // of what was learned, and after how many bytes
+      const mixed = new Mixed(), next = (n) => frequencies(this.reader.next[n]);
+      this.learned = { mixed, mixture: new Mixture([new Bits(next), mixed]) };
     }
 
     read(byte) {
+      const { mixed, mixture } = this.learned;
       let mixer = 0, both = 0;
       for (let place = 7; place >= 0; place--) {
         const bit = (byte >> place) & 1;
         const price = (p1) => Math.log2(ONE / (bit ? p1 : ONE - p1));
-        mixer += price(this.mixed.p1());
-        both += price(this.mixture.p1());
-        this.mixture.update(bit); // and with it the mixer
+        mixer += price(mixed.p1());
+        both += price(mixture.p1());
+        mixture.update(bit); // and with it the mixer
       }
       this.bytes.push(byte);
       this.mixer.push(mixer);
       this.both.push(both);
+      if (this.bytes.length % STRIDE) return;
+      this.copies.push({ count: this.bytes.length, learned: copy(this.learned) });
+      if (this.copies.length > COPIES) this.copies.shift();
     }
 
-    /* What has been learned cannot be unlearned: after a change it reads anew, seconds
-       for a full box. Snapshots would be of all tables, or of each change of them. */
+    /* Forget everything after the first place where `bytes` differs, and before it what
+       came after the last copy: that is to be read again. */
     rewind(bytes) {
-      if (!this.bytes.every((byte, i) => byte === bytes[i])) this.begin();
+      const same = this.bytes.findIndex((byte, i) => byte !== bytes[i]);
+      if (same < 0) return;
+      this.copies = this.copies.filter(({ count }) => count <= same);
+      if (!this.copies.length) {
+        this.begin();
+        return;
+      }
+      const { count, learned } = this.copies.at(-1);
+      this.learned = copy(learned);
+      for (const list of [this.bytes, this.mixer, this.both]) list.length = count;
     }
   }
 
