@@ -139,6 +139,16 @@ def test_the_window_moves_on(bpe):
     np.testing.assert_allclose(said, list(expected.values()), atol=1e-5)
 
 
+def test_the_window_may_keep_all_but_one_of_its_tokens():
+    """Whatever is asked beyond that: one must be free for the next."""
+    model = NextByte(Transformer(tiny(ByteTokenizer(), 8).model, ByteTokenizer(), 99))
+    for n in range(1, 20):
+        model.update(96 + n)
+        read = model._ways[0].cache.length
+        # The beginning and 7 bytes; then 7 or 8 tokens in turn, and so never fewer.
+        assert read == (n + 1 if n < 8 else 7 + n % 2), n
+
+
 def test_threads_are_as_they_were():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
