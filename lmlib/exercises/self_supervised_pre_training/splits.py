@@ -76,6 +76,12 @@ def one_byte(name: str, share: float) -> bool:
     return hashlib.sha256(module.encode()).digest()[0] / 256 < share
 
 
+def to_the_last_colon(name: str, share: float) -> bool:
+    module = name.rpartition(":")[0] or name
+    first = hashlib.sha256(module.encode()).digest()[:8]
+    return int.from_bytes(first, "big") / 2**64 < share
+
+
 # Slips: recognised, and not handed in by the tests.
 
 
@@ -107,12 +113,6 @@ def by_crc(name: str, share: float) -> bool:
 def with_the_colon(name: str, share: float) -> bool:
     module, colon, _ = name.partition(":")
     first = hashlib.sha256((module + colon).encode()).digest()[:8]
-    return int.from_bytes(first, "big") / 2**64 < share
-
-
-def to_the_last_colon(name: str, share: float) -> bool:
-    module = name.rpartition(":")[0] or name
-    first = hashlib.sha256(module.encode()).digest()[:8]
     return int.from_bytes(first, "big") / 2**64 < share
 
 
@@ -196,12 +196,15 @@ def _shares(generator: Generator) -> list[Case]:
 
 
 def _whole(generator: Generator) -> list[Case]:
-    names = [
-        f"{module}:{_object(generator)}"
-        for module in (_module(generator) for _ in range(8))
-        for _ in range(3)
-    ]
-    names[0] += ":again"  # a colon further on
+    # A colon further on, which matters to who looks for the last one.
+    while True:
+        module = _module(generator)
+        twice = f"{module}:{_object(generator)}:again"
+        if to_the_last_colon(twice, 0.5) != reference_held_out(twice, 0.5):
+            break
+    modules = [module, *(_module(generator) for _ in range(7))]
+    names = [f"{module}:{_object(generator)}" for module in modules for _ in range(3)]
+    names[0] = twice
     return [Case((names, 0.5), "8 modules, 3 docstrings each, share 0.5")]
 
 
@@ -260,6 +263,7 @@ IS_HELD_OUT = Exercise(
         Misconception(
             last_bytes, "These are the last 8 bytes of the digest: take the first 8."
         ),
+        Misconception(to_the_last_colon, "The module ends at the *first* colon."),
     ),
     slips=(
         Misconception(
@@ -278,10 +282,6 @@ IS_HELD_OUT = Exercise(
             with_the_colon,
             "The colon is hashed with the module: a name without one, which is the "
             "module itself, would then be elsewhere.",
-        ),
-        Misconception(
-            to_the_last_colon,
-            "The module ends at the *first* colon.",
         ),
         Misconception(by_length, "The length of a name says little. Hash it."),
         Misconception(signed, "The 8 bytes are a number without a sign, 0 … 2^64 − 1."),
