@@ -376,6 +376,15 @@ def punctuation_sticks(test: str, train: str, n: int) -> float:
     return len(own & runs(train)) / len(own) if own else 0.0
 
 
+def apostrophes_are_letters(test: str, train: str, n: int) -> float:
+    def runs(text: str) -> set[tuple[str, ...]]:
+        words = re.findall(r"[\w']+", text.casefold())
+        return {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
+
+    own = runs(test)
+    return len(own & runs(train)) / len(own) if own else 0.0
+
+
 def short_texts_are_runs(test: str, train: str, n: int) -> float:
     def runs(text: str) -> set[tuple[str, ...]]:
         words = re.findall(r"\w+", text.casefold())
@@ -499,7 +508,7 @@ def words_without_digits(test: str, train: str, n: int) -> float:
     return len(own & runs(train)) / len(own) if own else 0.0
 
 
-def _number(function: Function, args: tuple[Any, ...]) -> Any:
+def a_number(function: Function, args: tuple[Any, ...]) -> Any:
     """For `Part.observe`: a number as a tensor, which is compared to rounding."""
     value = plain_number(function(*args))
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -560,6 +569,8 @@ def _punctuated(generator: Generator) -> list[Case]:
     # In the first of two copies alone: what is missed there makes other runs.
     titled = [w.title() if i in (3, 4) else w for i, w in enumerate(test)]
     marked = [f"({w})," if i == 4 else w for i, w in enumerate(test)]
+    # An apostrophe and a hyphen end a word.
+    joined = [*test[:3], f"{test[3]}'{test[4]}-{test[5]}", *test[6:]]
     # Digits and the underscore are of words, too.
     numbered = [f"{w}_{i % 3}" for i, w in enumerate(test[:4])]
     told = [f"{w}_{(i + 1) % 3}" for i, w in enumerate(test[:4])]
@@ -570,6 +581,9 @@ def _punctuated(generator: Generator) -> list[Case]:
             f"training in capital letters, n = {n}",
         ),
         Case((" ".join(marked), " ".join(train), n), f"punctuation, n = {n}"),
+        Case(
+            (" ".join(joined), " ".join(train), n), f"words joined by ' and -, n = {n}"
+        ),
         Case(
             (
                 " ".join([*numbered, *test[4:]]),
@@ -600,9 +614,9 @@ CONTAINMENT = Exercise(
     minutes=20,
     reference=reference_containment,
     parts=(
-        Part("plain texts", 2, _values_of_texts, _number),
-        Part("case and punctuation", 1, _punctuated, _number),
-        Part("texts that are too short", 1, _short, _number, beside_a_value=True),
+        Part("plain texts", 2, _values_of_texts, a_number),
+        Part("case and punctuation", 1, _punctuated, a_number),
+        Part("texts that are too short", 1, _short, a_number, beside_a_value=True),
     ),
     misconceptions=(
         Misconception(
@@ -634,6 +648,10 @@ CONTAINMENT = Exercise(
             punctuation_sticks,
             '"end" and "end." are one word here: find words by `\\w+`, not by the '
             "spaces between them.",
+        ),
+        Misconception(
+            apostrophes_are_letters,
+            '"it\'s" is two words here, "it" and "s": `\\w+` finds no apostrophe.',
         ),
         Misconception(
             substrings,
