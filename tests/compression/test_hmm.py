@@ -92,3 +92,12 @@ def test_what_cannot_be_costs_infinitely_many_bits_and_teaches_nothing():
     assert turns.bits(texts).tolist() == [1.0, np.inf, np.inf]
     with pytest.raises(ValueError, match="cannot have written"):
         turns.learn(texts)
+
+
+def test_pseudo_is_added_to_each_count():
+    turns = HMM(np.array([0.5, 0.5]), np.eye(2)[::-1], np.eye(2, 3))
+    learned = turns.learn(np.array([[0, 1, 0]]), pseudo=0.5)
+    assert learned.initial == pytest.approx(np.array([1.5, 0.5]) / 2)
+    assert learned.transition == pytest.approx(np.array([[0.5, 1.5], [1.5, 0.5]]) / 2)
+    assert learned.emission[0] == pytest.approx(np.array([2.5, 0.5, 0.5]) / 3.5)
+    assert learned.emission[1] == pytest.approx(np.array([0.5, 1.5, 0.5]) / 2.5)
