@@ -30,7 +30,10 @@ class HMM:
     def forward(
         self, texts: Int64[ndarray, "texts n"]
     ) -> tuple[Float64[ndarray, "n texts K"], Float64[ndarray, "n texts"]]:
-        """p(state | symbols up to here), and c, p(symbol | symbols before)."""
+        """p(state | symbols up to here), and c, p(symbol | symbols before).
+
+        From a symbol on that cannot be, c is 0, and so is what is known of the state.
+        """
         n_texts, n = texts.shape
         states, c = np.empty((n, n_texts, len(self.initial))), np.empty((n, n_texts))
         expected = np.broadcast_to(self.initial, states[0].shape)
@@ -38,20 +41,26 @@ class HMM:
             joint = expected * self.emission.T[texts[:, t]]
             c[t] = joint.sum(axis=1)
             # Divided at once: a product of thousands of probabilities would be 0.
-            states[t] = joint / c[t, :, None]
+            states[t] = joint / np.where(c[t] > 0, c[t], 1)[:, None]
             expected = states[t] @ self.transition
         return states, c
 
     def bits(self, texts: Int64[ndarray, "texts n"]) -> Float64[ndarray, " texts"]:
-        """The code length of each text."""
-        return -np.log2(self.forward(texts)[1]).sum(axis=0)
+        """The code length of each text; that of one that cannot be is infinite."""
+        with np.errstate(divide="ignore"):
+            return -np.log2(self.forward(texts)[1]).sum(axis=0)
 
     def learn(self, texts: Int64[ndarray, "texts n"], pseudo: float = 0.01) -> "HMM":
         """One round of Baum and Welch: count the states that are likely, each as such.
 
         `pseudo` is added to each count, for what never occurred may still come.
+
+        Raises:
+            ValueError: a text cannot be, so that no state is likely.
         """
         states, c = self.forward(texts)
+        if not c.all():
+            raise ValueError("the model cannot have written these texts")
         moves, emitted = np.zeros_like(self.transition), np.zeros_like(self.emission).T
         later = np.ones_like(states[0])  # p(symbols after | state), over their c
         for t in reversed(range(texts.shape[1])):

@@ -73,6 +73,7 @@ class Rules:
         counts = np.bincount(text, minlength=256) + 0.5
         self.frequencies = counts / counts.sum()
         speaker = self.speaker(data)
+        # A row for each rule, and the last, of number −1, for where none speaks.
         self.tables = np.tile(self.frequencies, (len(self.rules) + 1, 1))
         for i, rule in enumerate(self.rules):
             allowed = np.isin(np.arange(256), list(rule.allowed))

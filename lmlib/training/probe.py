@@ -32,6 +32,9 @@ def features(
     A text is its first `length` tokens, behind [CLS] and before [SEP] in an encoder,
     behind the token that begins a document in a decoder. Padding counts for nothing.
 
+    Parameters:
+        model: a `Bert` or `GPT`, in evaluation mode.
+
     Raises:
         ValueError: there is no such `pool`.
     """
@@ -73,16 +76,12 @@ def linear_probe(
         ValueError: x has no two classes, or l2 is not positive.
     """
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
+    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
     if not l2 > 0:
         raise ValueError(f"l2 must be positive, got {l2}")
     if len(np.unique(y)) < 2:
         raise ValueError("y must have two classes at least")
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    scale = np.where(scale == 0, 1.0, scale)
-    fitted = LogisticRegression(C=1 / l2, max_iter=1000).fit((x - mean) / scale, y)
-
-    def predict(other: Float64[ndarray, "m d"]) -> Int64[ndarray, " m"]:
-        return np.asarray(fitted.predict((other - mean) / scale), np.int64)
-
-    return predict
+    regression = LogisticRegression(C=1 / l2, max_iter=1000)
+    return make_pipeline(StandardScaler(), regression).fit(x, y).predict

@@ -84,3 +84,20 @@ def test_what_never_came_can_come_after_learning():
     assert np.isfinite(learned.bits(np.array([[1, 2]]))).all()
     certain = HMM(np.ones(1), np.ones((1, 1)), np.array([[1.0, 0.0]]))
     assert certain.bits(np.zeros((1, 7), dtype=np.int64)) == 0.0
+
+
+def test_what_cannot_be_costs_infinitely_many_bits_and_teaches_nothing():
+    turns = HMM(np.array([0.5, 0.5]), np.eye(2)[::-1], np.eye(2, 3))
+    texts = np.array([[0, 1, 0], [0, 0, 1], [1, 2, 0]])
+    assert turns.bits(texts).tolist() == [1.0, np.inf, np.inf]
+    with pytest.raises(ValueError, match="cannot have written"):
+        turns.learn(texts)
+
+
+def test_pseudo_is_added_to_each_count():
+    turns = HMM(np.array([0.5, 0.5]), np.eye(2)[::-1], np.eye(2, 3))
+    learned = turns.learn(np.array([[0, 1, 0]]), pseudo=0.5)
+    assert learned.initial == pytest.approx(np.array([1.5, 0.5]) / 2)
+    assert learned.transition == pytest.approx(np.array([[0.5, 1.5], [1.5, 0.5]]) / 2)
+    assert learned.emission[0] == pytest.approx(np.array([2.5, 0.5, 0.5]) / 3.5)
+    assert learned.emission[1] == pytest.approx(np.array([0.5, 1.5, 0.5]) / 2.5)

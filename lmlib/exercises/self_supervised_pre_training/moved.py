@@ -1,7 +1,5 @@
 """Section 2.1: a loss whose targets somebody has moved already."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -9,14 +7,13 @@ from torch import Generator, Tensor
 from lmlib.exercises.exercise import (
     Case,
     Exercise,
-    Function,
     Misconception,
     Part,
     distinct_sizes,
     draw_integer,
     normal,
-    plain_number,
 )
+from lmlib.exercises.self_supervised_pre_training.splits import a_number
 
 
 def reference_loss(logits: Tensor, targets: Tensor) -> float:
@@ -142,14 +139,6 @@ def perplexity(logits: Tensor, targets: Tensor) -> float:
     return float(torch.tensor(reference_loss(logits, targets)).exp())
 
 
-def _number(function: Function, args: tuple[Any, ...]) -> Any:
-    """For `Part.observe`: a number as a tensor, which is compared to rounding."""
-    value = plain_number(function(*args))
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"a float is expected, got a {type(value).__name__}")
-    return torch.tensor(float(value), dtype=torch.float64)
-
-
 def _case(generator: Generator, left: bool, says: str) -> Case:
     b, t, v = distinct_sizes(generator, 3, low=4)
     logits = 2 * normal(generator, b, t, v)
@@ -186,9 +175,9 @@ LOSS_OF_MOVED_TARGETS = Exercise(
     minutes=20,
     reference=reference_loss,
     parts=(
-        Part("all places have a target", 2, _values, _number),
-        Part("targets of −100", 1, _ignored, _number),
-        Part("rows stay apart", 1, _rows_apart, _number),
+        Part("all places have a target", 2, _values, a_number),
+        Part("targets of −100", 1, _ignored, a_number),
+        Part("rows stay apart", 1, _rows_apart, a_number),
     ),
     misconceptions=(
         Misconception(
