@@ -339,6 +339,14 @@ def size_upon_loss(n: Tensor, loss: Tensor, floor: float) -> tuple[float, float]
     return (y.mean() - slope * x.mean()).exp().item(), -slope.item()
 
 
+def log_of_one_more(n: Tensor, loss: Tensor, floor: float) -> tuple[float, float]:
+    if len(n) < 2 or bool((loss <= floor).any()):
+        raise ValueError
+    x, y = n.double().log1p(), (loss.double() - floor).log()
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+    return (y.mean() - slope * x.mean()).exp().item(), -slope.item()
+
+
 def no_error(n: Tensor, loss: Tensor, floor: float) -> tuple[float, float]:
     x, y = n.double().log(), (loss.double() - floor).log()
     slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
@@ -382,7 +390,11 @@ def _runs_case(generator: Generator, floor: float, noise: float) -> Case:
 
 
 def _exact(generator: Generator) -> list[Case]:
-    return [_runs_case(generator, 0.0, 0.0)]
+    case = _runs_case(generator, 0.0, 0.0)
+    n, loss, floor = _runs(generator, 0.0, 0.0)
+    # Of numbers below 1, log and log1p are far apart; of millions they are alike.
+    millions = Case((n / 1e6, loss, floor), f"{len(n)} runs, sizes in millions")
+    return [case, millions]
 
 
 def _noisy(generator: Generator) -> list[Case]:
@@ -447,6 +459,11 @@ FIT_POWER_LAW = Exercise(
             size_upon_loss,
             "You fitted the size to the loss and turned the line round. The errors are "
             "those of the loss.",
+        ),
+        Misconception(
+            log_of_one_more,
+            "`log1p` is log(1 + n). A power law is a line in log n, whatever unit n "
+            "is counted in.",
         ),
         Misconception(
             no_error,
