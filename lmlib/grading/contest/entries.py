@@ -209,7 +209,10 @@ def _run(
     environment = place.environment(hash_seed)
 
     def enter() -> None:
-        # A larger caller has left room for what it holds itself.
+        # A larger caller has left room for what it holds itself: with less than that,
+        # it must find all that is still to be allocated here among what is free.
+        small, large = ([bytes(size) for _ in range(400)] for size in (300, 3000))
+        del small[:-1], large[:-1]  # what is left keeps the memory around it mapped
         most = limits.memory + _MAPPED
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         os.set_inheritable(theirs.fileno(), True)

@@ -5,8 +5,11 @@ Whole classes of entries: `test_marking`.
 
 import ast
 import lzma
+import mmap
 import os
 import re
+import resource
+from contextlib import suppress
 
 import nbformat
 import pytest
@@ -17,6 +20,7 @@ from lmlib.grading.contest.entries import Limits, Text, canonical, run_entry, we
 from lmlib.grading.contest.room import ABSENT, room
 from lmlib.grading.results import report
 from lmlib.grading.results.record import Record
+from lmlib.grading.sandbox import confinement
 
 SAMPLES = {p.stem: p for p in (ROOT / "book/_experiments/5-capstone").glob("*.py")}
 TEXT = b"".join(
@@ -357,6 +361,27 @@ def decompress(archive):
 def test_an_entry_comes_back_in_each_sandbox(each_sandbox):
     # Without namespaces the room and Python may lie where only root can read.
     assert outcome(each_sandbox, SAMPLES["stored"].read_text()).whole
+
+
+def test_an_entry_comes_back_to_a_large_caller_with_nothing_free(sandbox, monkeypatch):
+    spawn = confinement.spawn
+
+    def filled(enter, *others, **named):
+        def full():
+            whole, held = resource.getrlimit(resource.RLIMIT_AS), []
+            resource.setrlimit(resource.RLIMIT_AS, (1 << 20, whole[1]))
+            for size in (4096, 2048, *range(1024, 15, -16)):
+                with suppress(MemoryError):
+                    while True:
+                        held.append(bytes(size))
+            resource.setrlimit(resource.RLIMIT_AS, whole)
+            enter()
+
+        return spawn(full, *others, **named)
+
+    monkeypatch.setattr(confinement, "spawn", filled)
+    with mmap.mmap(-1, 2 << 30):
+        assert outcome(sandbox, SAMPLES["stored"].read_text()).whole
 
 
 def test_what_lies_in_memory_of_the_rooms_files_is_no_message(each_sandbox):
