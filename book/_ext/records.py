@@ -5,6 +5,7 @@ hours of computing for every one of them, or records that claim nothing.
 """
 
 import json
+import re
 from pathlib import Path
 
 from course import BOOK
@@ -69,7 +70,12 @@ def add_notes(app: Sphinx, doctree: nodes.document) -> None:
     for record, note in notes.items():
         if not note:
             continue
-        paragraph = nodes.paragraph("", note, classes=["stale"])
+        # Names of files as code, in which no word is a term of the glossary.
+        parts = [
+            nodes.literal("", part) if part.endswith(".py") else nodes.Text(part)
+            for part in re.split(r"([\w./-]+\.py)", note)
+        ]
+        paragraph = nodes.paragraph("", "", *parts, classes=["stale"])
         cells = [
             cell
             for cell in doctree.findall(nodes.container)

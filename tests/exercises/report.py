@@ -6,9 +6,9 @@ hands in every misconception and the reference, prints a table of all tasks, and
 `book/exercises-report.json`, which the instructors' page shows.
 
 A misconception is killed by the hidden inputs if it loses a point under each of three
-secrets, and by the visible ones if it loses a point there. The seconds are those of the
-slowest visible check among the first of the right answer, which computes what is right,
-and those of all mistakes, which look for their names.
+secrets, and by the visible ones if it loses a point there. The seconds are the
+processor's, of the slowest visible check among the first of the right answer, which
+computes what is right, and those of all mistakes, which look for their names.
 """
 
 import json
@@ -40,9 +40,9 @@ def loses(exercise: Exercise, answer: Function, secret: str) -> bool:
 
 def visible(exercise: Exercise, answer: Function) -> tuple[bool, float]:
     """Does it lose a point on the visible inputs, and the seconds of that check."""
-    began = time.perf_counter()
+    began = time.process_time()
     loses = examine(exercise, answer).points < exercise.points
-    return loses, time.perf_counter() - began
+    return loses, time.process_time() - began
 
 
 def row_of(exercise: Exercise) -> dict[str, Any]:
