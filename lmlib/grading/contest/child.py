@@ -5,15 +5,18 @@ alone; whatever the entry does here, all that leaves is what is written to the s
 """
 
 import os
+import resource
 import sys
 import types
 
 
-def main(file: int, direction: str) -> None:
+def main(file: int, direction: str, memory: int) -> None:
     """Read 8 bytes of length, the source and the data; write b"v" and the value.
 
-    Or b"e" and what went wrong, in words of the entry's own.
+    Or b"e" and what went wrong, in words of the entry's own. The limit of memory is set
+    here, and not before `execve`: there a large caller's copy is far above it.
     """
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     parts = []
     while part := os.read(file, 1 << 20):
         parts.append(part)
@@ -38,4 +41,4 @@ def main(file: int, direction: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -206,15 +206,10 @@ def _run(
     ours, theirs = socket.socketpair()
     words = [str(place.interpreter), *_FLAGS]
     words += [CHILD.read_text(encoding="utf-8"), str(theirs.fileno()), direction]
+    words.append(str(limits.memory + _MAPPED))
     environment = place.environment(hash_seed)
 
     def enter() -> None:
-        # A larger caller has left room for what it holds itself: with less than that,
-        # it must find all that is still to be allocated here among what is free.
-        small, large = ([bytes(size) for _ in range(400)] for size in (300, 3000))
-        del small[:-1], large[:-1]  # what is left keeps the memory around it mapped
-        most = limits.memory + _MAPPED
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
         os.set_inheritable(theirs.fileno(), True)
         with suppress(OSError):  # of root's sandbox alone: root's Python is only root's
             syscalls.keep_over_exec(syscalls.CAP_DAC_READ_SEARCH)

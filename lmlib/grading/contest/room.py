@@ -24,9 +24,9 @@ from lmlib.data.cache import cache_folder
 _NAMES = """
     __future__ abc array bisect codecs collections collections.abc colorsys
     contextlib copy dataclasses decimal enum fractions functools hashlib heapq io
-    itertools json keyword math numbers operator os pickle queue random re sched
-    statistics string stringprep struct textwrap time types typing unicodedata weakref
-    encodings.ascii encodings.gb18030 encodings.latin_1 encodings.utf_16
+    itertools json keyword math numbers operator os pickle queue random re resource
+    sched statistics string stringprep struct textwrap time types typing unicodedata
+    weakref encodings.ascii encodings.gb18030 encodings.latin_1 encodings.utf_16
     encodings.utf_16_le encodings.utf_8 numpy numpy.fft numpy.linalg
 """
 MODULES = tuple(_NAMES.split())

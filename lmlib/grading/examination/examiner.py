@@ -814,7 +814,10 @@ def _contest(
             exam.doubts.append(f"`{name}` has much in common with lmlib's own mixer.")
     except (OSError, RuntimeError, ValueError) as error:
         points, said = 0.0, "The contest could not be run; an instructor has to look."
-        exam.doubts.append(f"The contest could not be run: {one_line(str(error))}")
+        why = one_line(str(error))
+        exam.doubts.append(f"The contest could not be run: {why}")
+        if HIDDEN not in cell.source:
+            said = f"The contest could not be run: {why}"
     seconds = time.monotonic() - began
     exam.deadline += seconds
     if exam.session is not None:

@@ -57,13 +57,19 @@ def test_the_notebook_as_it_is_given_has_the_points_of_the_empty_text():
     assert outcome.total is None
 
 
-def test_where_no_entry_runs_no_student_is_to_blame(monkeypatch, tmp_path):
+def test_where_no_entry_runs_no_student_is_to_blame(monkeypatch, tmp_path, capsys):
     broken = tmp_path / "child.py"
     broken.write_text("raise SystemExit(1)")
     monkeypatch.setattr(entries, "CHILD", broken)
     marking._machine.cache_clear()
     with pytest.raises(RuntimeError, match="does nothing fails here: compress ended"):
         marking.examined(SAMPLES["stored"].read_text(), hidden=False)
+    nbformat.write(handed_in(SAMPLES["stored"].read_text()), tmp_path / f"{NAME}.ipynb")
+    main(["check", str(tmp_path / f"{NAME}.ipynb")])
+    said = (
+        "The contest could not be run: an entry that does nothing fails here: compress"
+    )
+    assert said in capsys.readouterr().out
 
 
 def test_a_class_of_entries_gets_its_marks_and_a_board(tmp_path, capsys, monkeypatch):
