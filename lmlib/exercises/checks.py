@@ -568,6 +568,9 @@ def _difference(
         shown = _brief(got)
         if isinstance(expected, str) and isinstance(got, str):
             shown = shown[1:-1]  # without quotes, as what is expected
+            if "\n" in expected:  # a list, an entry to a line: so is what came
+                lines = ascii(got)[1:-1][:1000].replace("\\n", "\n")
+                return "This is wrong.", f"Expected\n{expected}\ngot\n{lines}"
         return "This is wrong.", f"Expected {expected}, got {shown}."
     return None
 

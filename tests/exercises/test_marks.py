@@ -1,6 +1,7 @@
 """The mark that is due: for what is wrong in its own way, and for what is right."""
 
 import math
+import re
 from collections import OrderedDict, defaultdict
 
 import numpy as np
@@ -353,6 +354,20 @@ def test_an_answer_of_another_kind_is_told_the_kind(capsys):
     said = capsys.readouterr().out
     assert "A word in quotes is expected, got a bool." in said
     assert "A number is expected, without quotes, got a str." in said
+
+
+def test_a_list_that_is_wrong_stands_below_the_right_one_line_by_line(capsys):
+    reference = find_exercise("7/read_safetensors").reference
+
+    def of_an_end_too_far(data):
+        found = reference(data)
+        return {k: (d, shape, a, b + 1) for k, (d, shape, a, b) in found.items()}
+
+    check("7/read_safetensors", of_an_end_too_far)
+    said = capsys.readouterr().out
+    (expected,) = re.findall(r"Expected\n((?: *\S.*\n)+) *got\n", said)[:1]
+    assert len(expected.splitlines()) > 1
+    assert "\\n" not in said
 
 
 @pytest.mark.parametrize(
