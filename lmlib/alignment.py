@@ -83,11 +83,21 @@ def alignment_error(pairs: Sequence[Pair], places: Sequence[Sequence[int]]) -> f
 
     Parameters:
         places: for each pair, and each of its Chinese words, a place in the English.
+
+    Raises:
+        ValueError: other numbers of places than of words, or no word has a link.
     """
     linked = wrong = 0
     for pair, chosen in zip(pairs, places, strict=True):
+        if len(chosen) != len(pair.chinese):
+            raise ValueError(
+                "places must have a place for each Chinese word, got "
+                f"{len(chosen)} for {len(pair.chinese)}"
+            )
         for j, i in enumerate(chosen):
             if any(chinese == j for _, chinese in pair.links):
                 linked += 1
                 wrong += (i, j) not in pair.links
+    if not linked:
+        raise ValueError("no Chinese word has a link")
     return wrong / linked

@@ -23,7 +23,7 @@ from lmlib.training.loop import train
 from lmlib.training.settings import Settings
 
 PAD, END = 0, 1  # the decoder starts with PAD, as T5 does
-TRAINING, TESTED, LONGEST = 20_000, 300, 60
+TRAINING, TESTED, LONGEST = (2_000, 20_000), 200, 60
 STEPS, BATCH = 1_500, 64
 SPLITS = ("test", "combinations", "longer")
 WIDTHS, SEARCHED = (1, 2, 4, 8, 32), 60
@@ -35,8 +35,10 @@ NOUNS = {noun.chinese for noun in (*nouns(THINGS), *nouns(PEOPLE))}
 class Translation:
     """Part "translation": the Chinese words, and the end, after the English ones."""
 
-    def __init__(self, pairs: Sequence[Pair], seed: int) -> None:
-        self.pairs, self.seed = pairs, seed
+    def __init__(self, n: int, seed: int) -> None:
+        pairs = sentences(TRAINING[-1], "train", seed)
+        self.pairs, self.seed = pairs[:n], seed
+        # All have the words of the largest.
         words = {w for pair in pairs for w in (*pair.english, *pair.chinese)}
         self.words = ["<pad>", "<end>", *sorted(words)]
         self.ids = {word: i for i, word in enumerate(self.words)}
@@ -101,7 +103,7 @@ def translated(model: T5, task: Translation, pairs: Sequence[Pair]) -> list[str]
 
 @torch.no_grad()
 def attention(model: T5, task: Translation, pair: Pair) -> dict[str, Tensor]:
-    """The cross-attention of each head, and the mean of all, [steps, English words].
+    """The cross-attention of each head, and means of them, [steps, English words].
 
     Step j predicts the Chinese word j and reads the word j − 1.
     """
@@ -118,7 +120,8 @@ def attention(model: T5, task: Translation, pair: Pair) -> dict[str, Tensor]:
         for i, layer in enumerate(weights)
         for j, head in enumerate(layer)
     }
-    return heads | {"mean": weights.mean(dim=(0, 1))}
+    means = {f"mean of layer {i + 1}": w.mean(dim=0) for i, w in enumerate(weights)}
+    return heads | means | {"mean of all": weights.mean(dim=(0, 1))}
 
 
 def looks(model: T5, task: Translation, pairs: Sequence[Pair]) -> list[Row]:
@@ -188,8 +191,8 @@ def searched(model: T5, task: Translation, pairs: Sequence[Pair]) -> list[Row]:
     return rows
 
 
-def translate(seed: int) -> Row:
-    task = Translation(sentences(TRAINING, "train", seed), seed)
+def translate(n: int, seed: int) -> Row:
+    task = Translation(n, seed)
     torch.manual_seed(seed)
     config = t5_config(64, 256, 2, 4, d_head=16, vocab_size=len(task.words), dropout=0)
     model = T5(config)
@@ -202,8 +205,13 @@ def translate(seed: int) -> Row:
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "loss": [round(loss, 4) for loss in run.losses("translation")[49::50]],
-        "chinese": {
-            split: translated(model, task, pairs) for split, pairs in tests.items()
+        "wrong": {
+            split: {
+                number: text
+                for number, text in enumerate(translated(model, task, pairs))
+                if text != "".join(pairs[number].chinese)
+            }
+            for split, pairs in tests.items()
         },
         "looks": looks(model, task, tests["test"]),
         "weights": {
@@ -218,8 +226,10 @@ def translate(seed: int) -> Row:
 
 
 def runs() -> Runs:
-    for seed in SEEDS:
-        yield {"seed": seed}, lambda seed=seed: translate(seed)
+    for n in reversed(TRAINING):
+        for seed in SEEDS:
+            what = {"sentences": n, "seed": seed}
+            yield what, lambda n=n, seed=seed: translate(n, seed)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ WHERE = "in 里, behind 后面, near 附近, beside 旁边"
 TIMES = {"past": "yesterday 昨天", "now": "every:day 每天", "future": "tomorrow 明天"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is one: they are looked for by the thousand
 class Noun:
     one: str
     more: str
@@ -132,7 +132,7 @@ def nouns(table: dict[str, str]) -> tuple[Noun, ...]:
 _THINGS, _PEOPLE = nouns(THINGS), nouns(PEOPLE)
 
 
-def verbs() -> tuple[Verb, ...]:
+def _verbs() -> tuple[Verb, ...]:
     found = []
     for text, objects in ((WITH_THINGS, _THINGS), (WITH_PEOPLE, _PEOPLE)):
         for i, (base, past, chinese) in enumerate(entries(text)):
@@ -145,7 +145,7 @@ def verbs() -> tuple[Verb, ...]:
     return tuple(found)
 
 
-_VERBS = verbs()
+_VERBS = _verbs()
 
 
 # -- Phrases --------------------------------------------------------------------------
