@@ -19,8 +19,8 @@ def ibm1(pairs: Sequence[tuple[Words, Words]], rounds: int) -> Dictionary:
     The model: each target word f comes from one source word of its sentence, any of
     them with the same probability, and is drawn from t(· | e). A round shares each f
     out among the words e of its sentence in proportion to t(f | e), and makes the sums
-    of the shares the new t. All t(f | e) begin alike; the likelihood has one maximum,
-    and no round lowers it.
+    of the shares the new t. All t(f | e) begin alike. No round lowers the likelihood,
+    which is concave and so has no lower maximum to stay in.
 
     Parameters:
         pairs: source and target sentences. Put NULL into the source for words that

@@ -73,6 +73,7 @@ def test_leaves_out_what_comes_more_often_from_null():
     table = {NULL: {"了": 0.5}, "did": {"了": 0.4, "书": 0.1}, "book": {"书": 1.0}}
     assert word_by_word(table, ["did", "book"]) == ["书"]
     assert word_by_word({"did": table["did"]}, ["did"]) == ["了"]
+    assert word_by_word({**table, "did": {"了": 0.6}}, ["did"]) == ["了"]
 
 
 def test_the_error_is_of_words_with_a_link():

@@ -1,5 +1,6 @@
 """The toy language pair against translations and links written by hand."""
 
+import zlib
 from inspect import unwrap
 from itertools import chain
 
@@ -31,6 +32,18 @@ BY_HAND = {
         "认识 了 他们 的 这 个 司机 每天 推 九 张 票 。",
         "04 16 30 42 58 69 7b 87 97 ac",
     ),
+    "you did not send that horse .": (
+        "你 没 送 那 匹 马 。",
+        "00 21 32 43 55 66",
+    ),
+    "my child will borrow your beautiful pen near the station tomorrow .": (
+        "我 的 孩子 明天 会 在 车站 附近 借 你 的 漂亮 的 钢笔 。",
+        "00 01 12 a3 24 75 77 96 38 49 4a 5b 6d be",
+    ),
+    "I will play four violins and a violin behind the hospital .": (
+        "我 会 在 医院 后面 拉 四 把 小提琴 和 一 把 小提琴 。",
+        "00 11 82 a3 84 25 36 48 59 6a 7c bd",
+    ),
     "will two students visit me in the hospital tomorrow ?": (
         "两 个 学生 明天 会 在 医院 里 拜访 我 吗 ？",
         "04 10 22 38 49 55 57 76 83 9b",
@@ -44,8 +57,8 @@ def written():
     return {
         split: sentences(n, split, 1000)
         for split, n in (
-            ("train", 1500),
-            ("test", 300),
+            ("train", 1000),
+            ("test", 120),
             ("combinations", 200),
             ("longer", 100),
         )
@@ -106,6 +119,20 @@ def test_odd_verbs_meet_odd_nouns_in_one_split_alone(written):
     assert min(met[s] for s in ("train", "test", "combinations")) > 20
 
 
+def test_that_holds_for_relative_clauses_too(written):
+    """A verb before 的 is of a clause whose object is the noun that comes next."""
+    verbs, nouns = numbers(toy.WITH_THINGS), numbers(", ".join(THINGS.values()))
+    odd = dict.fromkeys(written, 0)
+    for split, pairs in written.items():
+        for pair in pairs:
+            for j, word in enumerate(pair.chinese[:-1]):
+                if word in verbs and pair.chinese[j + 1] == "的":
+                    noun = next((w for w in pair.chinese[j:] if w in nouns), None)
+                    odd[split] += verbs[word] % 2 == 1 and nouns.get(noun, 0) % 2 == 1
+    assert odd.pop("combinations") > 5
+    assert not any(odd.values())
+
+
 def test_splits_share_no_sentence_and_have_their_lengths(written):
     english = {s: [pair.english for pair in pairs] for s, pairs in written.items()}
     for split, pairs in english.items():
@@ -115,8 +142,11 @@ def test_splits_share_no_sentence_and_have_their_lengths(written):
         assert len(lengths) > 5
     others = {words for split in english for words in english[split] if split != "test"}
     assert others.isdisjoint(english["test"])
-    again = {pair.english for pair in sentences(3000, "train", 1)}
-    assert again.isdisjoint(english["test"])
+    # Nor does another seed, whatever it writes: a digest decides.
+    for split in ("train", "test"):
+        for words in [*english[split], *(p.english for p in sentences(200, split, 1))]:
+            tenth = zlib.crc32(" ".join(words).encode()) % 10 == 0
+            assert tenth == (split == "test")
 
 
 def test_a_seed_is_a_corpus():
