@@ -1,22 +1,26 @@
-"""Beam search for the likeliest text, a few beginnings at a time (section 6.1)."""
+"""Beam search for the likeliest text, a few beginnings at a time (6.1 and 6.2)."""
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmlib.models.gpt import GPT
+from lmlib.models.t5 import T5
 from lmlib.transformer import Cache
 
 
 @torch.no_grad()
 def beam_search(
-    model: GPT,
+    model: GPT | T5,
     token_ids: Int[Tensor, " length"],
     n_new: int,
     *,
     width: int,
     eos_id: int | None = None,
     length_penalty: float = 0.0,
+    start_id: int = 0,
 ) -> tuple[list[Int[Tensor, " total"]], Float[Tensor, " found"]]:
     """The best continuations of one prompt that are found with `width` beginnings.
 
@@ -29,9 +33,11 @@ def beam_search(
     Width 1 without `eos_id` is greedy; a width of all texts is an exhaustive search.
 
     Parameters:
-        token_ids: the prompt. Its continuations are read without dropout.
+        token_ids: the prompt; for a T5, what its encoder reads. Continuations are read
+            without dropout.
         n_new: the longest continuation; one that is cut off there competes with those
             that ended.
+        start_id: what a T5's decoder starts with, and so its prompt.
 
     Returns:
         The texts with their prompt, at most `width` and the best first; of each
@@ -42,27 +48,44 @@ def beam_search(
             is empty, or the whole would be longer than the model's positions.
     """
     longest = model.backbone.config.longest
+    prompt = token_ids if isinstance(model, GPT) else token_ids.new_tensor([start_id])
     if width < 1 or n_new < 1:
         raise ValueError(f"width and n_new must be positive, got {width}, {n_new}")
     if not length_penalty >= 0:
         raise ValueError(f"length_penalty must not be negative, got {length_penalty}")
     if len(token_ids) == 0:
         raise ValueError("token_ids must not be empty")
-    if longest is not None and len(token_ids) + n_new > longest:
+    if longest is not None and len(prompt) + n_new > longest:
         raise ValueError(
             f"prompt and continuation must have at most {longest} positions, "
-            f"got {len(token_ids)} + {n_new}"
+            f"got {len(prompt)} + {n_new}"
         )
     training = model.training
     model.eval()
     try:
-        return _search(model, token_ids, n_new, width, eos_id, length_penalty)
+        read = _reader(model, token_ids)
+        return _search(read, prompt, n_new, width, eos_id, length_penalty)
     finally:
         model.train(training)
 
 
+Read = Callable[[Tensor, Cache], Tensor]  # new tokens of each row → logits of the next
+
+
+def _reader(model: GPT | T5, token_ids: Tensor) -> Read:
+    if isinstance(model, GPT):
+        return lambda new, cache: model(new, cache=cache, last_only=True)[:, -1]
+    memory = model.encode(token_ids[None])
+
+    def read(new: Tensor, cache: Cache) -> Tensor:
+        hidden = model.decode(new, memory.expand(len(new), -1, -1), cache=cache)
+        return model.heads["lm"](hidden[:, -1])
+
+    return read
+
+
 def _search(
-    model: GPT,
+    read: Read,
     prompt: Tensor,
     n_new: int,
     width: int,
@@ -74,7 +97,7 @@ def _search(
     new = beams
     ended: list[tuple[float, Tensor]] = []
     for n in range(1, n_new + 1):
-        logits = model(new, cache=cache, last_only=True)[:, -1]
+        logits = read(new, cache)
         totals = scores[:, None] + logits.float().log_softmax(dim=-1)
         n_tokens = totals.shape[1]
         # Each beginning ends in one way: of 2·width children, width or more go on.

@@ -105,6 +105,42 @@ def test_finds_what_transformers_finds(gpt, width, penalty):
     assert ended or penalty  # a high one favours what goes on
 
 
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("name", ["T5", "T5 v1.1"])
+def test_finds_what_transformers_finds_for_an_encoder_decoder(name, width, tmp_path):
+    reference, model = pairs.both(name, tmp_path)
+    ended = set()
+    for seed in range(4):
+        source = torch.randint(
+            pairs.VOCAB, (5,), generator=torch.Generator().manual_seed(seed)
+        )
+        eos = int(generate(model, source[None], 4, start_id=6)[0, -1])
+        expected = reference.generate(
+            input_ids=source[None],
+            attention_mask=torch.ones(1, 5, dtype=torch.long),
+            decoder_start_token_id=6,
+            max_new_tokens=9,
+            do_sample=False,
+            num_beams=width,
+            num_return_sequences=width,
+            early_stopping="never",
+            length_penalty=0.0,
+            eos_token_id=eos,
+            pad_token_id=-1,
+            output_scores=True,
+            return_dict_in_generate=True,
+        )
+        texts, scores = beam_search(
+            model, source, 9, width=width, eos_id=eos, start_id=6
+        )
+        rows = [[i for i in row if i >= 0] for row in expected.sequences.tolist()]
+        assert [text.tolist() for text in texts] == rows
+        if width > 1:  # transformers gives no score of its greedy search
+            torch.testing.assert_close(scores, expected.sequences_scores)
+        ended |= {len(row) < 10 for row in rows}
+    assert True in ended
+
+
 def test_restores_the_mode_and_has_no_dropout(tiny):
     config = replace(tiny.config, dropout=0.5)
     model = GPT(config)
