@@ -2,7 +2,8 @@
 
 `{term-index}` on a page becomes an alphabetical list, with the Chinese term beside the
 English one. A page counts where reading.py links the term, or an author has, and the
-link leads to that place. Exercises use terms and explain none: they are left out.
+link leads to that place. Exercises use terms and explain none: they are left out. The
+pages that use a term most often are found by its Chinese in the search.
 """
 
 import unicodedata
@@ -81,13 +82,32 @@ def in_order(env: BuildEnvironment) -> list[str]:
     return order
 
 
+def most(pages: dict[str, int]) -> list[str]:
+    """The pages that use a term most often: one, or several alike."""
+    return [page for page, count in pages.items() if count == max(pages.values())]
+
+
+def chinese_of(env: BuildEnvironment, uses: Uses) -> dict[str, list[str]]:
+    """Page → the Chinese for the terms that no page uses more often."""
+    found: dict[str, list[str]] = {}
+    for term, (number, _) in read_glossary(env).items():
+        for page in most(uses[number]) if HAN.search(term) else ():
+            found.setdefault(page, []).append(term)
+    return found
+
+
 def note_uses(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Write the index anew where its contents are others than before."""
+    """Write the index anew where its contents are others than before, and the pages
+    that another Chinese term is to find."""
     if PAGE not in env.found_docs:
         return []
-    before = getattr(env, "term_uses", None)
-    env.term_uses = uses_of(env)  # type: ignore[attr-defined]
-    return [PAGE] if env.term_uses != before else []
+    before = getattr(env, "term_uses", None), getattr(env, "chinese_terms", {})
+    uses = uses_of(env)
+    chinese = chinese_of(env, uses)
+    env.term_uses, env.chinese_terms = uses, chinese  # type: ignore[attr-defined]
+    pages = {*chinese, *before[1]}
+    changed = [page for page in pages if chinese.get(page) != before[1].get(page)]
+    return [*changed, PAGE] if uses != before[0] else changed
 
 
 # -- The list ------------------------------------------------------------------------
@@ -120,12 +140,11 @@ def written(app: Sphinx, page: str, uses: Uses) -> str:
     for number, (name, *others) in names.items():
         chinese = [other for other in others if HAN.search(other)]
         pages = uses.get(number, {})
-        most = max(pages.values(), default=0)
-        places = []
-        for target, count in pages.items():
+        places, main = [], most(pages)
+        for target in pages:
             label = label_of(env.titles[target].astext())
             place = link(target, use_id(number, entries), label)
-            places.append(f"<strong>{place}</strong>" if count == most else place)
+            places.append(f"<strong>{place}</strong>" if target in main else place)
         term = link(GLOSSARY, entries[name][1], name)
         beside = "".join(f' <span lang="zh">{escape(c)}</span>' for c in chinese)
         term = f'<dt id="index-{number}">{term}{beside}</dt>'
@@ -147,6 +166,9 @@ def written(app: Sphinx, page: str, uses: Uses) -> str:
 
 
 def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    if terms := getattr(app.env, "chinese_terms", {}).get(docname):
+        # The search finds a page by its keywords too.
+        doctree += nodes.meta(name="keywords", content=", ".join(terms))
     for place in list(doctree.findall(term_index)):
         html = written(app, docname, getattr(app.env, "term_uses", {}))
         place.replace_self(nodes.raw("", html, format="html"))
