@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.search.en import SearchEnglish
@@ -26,6 +27,7 @@ NOT_IN = (
     nodes.rubric,
     nodes.term,
     nodes.reference,
+    addnodes.pending_xref,
     nodes.literal,
     nodes.literal_block,
     nodes.math,
@@ -49,6 +51,12 @@ def read_glossary(env: BuildEnvironment) -> dict[str, tuple[int, str]]:
     }
 
 
+def use_id(number: int, entries: dict[str, tuple[int, str]]) -> str:
+    """The id of the place where a page first uses an entry of the glossary."""
+    first = next(id_ for n, id_ in entries.values() if n == number)
+    return f"use-{first.removeprefix('term-')}"
+
+
 def finder(terms: list[str]) -> re.Pattern[str]:
     """Finds any of the terms, also many of it or at the start of a sentence."""
     words = []
@@ -60,24 +68,38 @@ def finder(terms: list[str]) -> re.Pattern[str]:
     return re.compile(r"(?<![\w-])(?:" + "|".join(words) + r")(?![\w-])")
 
 
+def unlinked(doctree: nodes.document) -> list[nodes.Text]:
+    """The texts of a page that a link can be made in."""
+
+    def free(node: nodes.Node | None) -> bool:
+        while node is not None and not isinstance(node, NOT_IN):
+            node = node.parent
+        return node is None
+
+    return [text for text in doctree.findall(nodes.Text) if free(text.parent)]
+
+
 def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Link the first use of each entry of the glossary on a page."""
-    if app.builder.format != "html" or docname in WITHOUT_LINKS:
+    """Link the first use of each entry of the glossary on a page.
+
+    The link has an id: the index leads there.
+    """
+    if app.builder.format != "html" or docname == GLOSSARY:
         return
     entries = read_glossary(app.env)
-    terms = list(entries)
-    pattern = finder(terms)
     page = app.builder.get_relative_uri(docname, GLOSSARY)
+    numbers = {id_: number for number, id_ in entries.values()}
     used = set()
     for reference in doctree.findall(nodes.reference):  # made by hand
         _, _, anchor = reference.get("refuri", "").partition("#")
-        used.update(number for number, id_ in entries.values() if id_ == anchor)
-    for text in list(doctree.findall(nodes.Text)):
-        above = text.parent
-        while above is not None and not isinstance(above, NOT_IN):
-            above = above.parent
-        if above is not None:
-            continue
+        if anchor in numbers and numbers[anchor] not in used:
+            used.add(numbers[anchor])
+            reference["ids"].append(use_id(numbers[anchor], entries))
+    if docname in WITHOUT_LINKS:
+        return
+    terms = list(entries)
+    pattern = finder(terms)
+    for text in unlinked(doctree):
         source, start, parts = text.astext(), 0, []
         for match in pattern.finditer(source):
             number, anchor = entries[terms[int((match.lastgroup or "t0")[1:])]]
@@ -85,6 +107,7 @@ def link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 continue
             used.add(number)
             link = nodes.reference("", "", internal=True, refuri=f"{page}#{anchor}")
+            link["ids"].append(use_id(number, entries))
             link += nodes.inline("", match[0], classes=["xref", "std", "std-term"])
             parts += [nodes.Text(source[start : match.start()]), link]
             start = match.end()

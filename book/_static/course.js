@@ -30,3 +30,10 @@ const unfold = () => {
 };
 addEventListener("DOMContentLoaded", unfold);
 addEventListener("hashchange", unfold);
+
+// Figures that are moved by hand have a script of their own, on the pages that have one.
+if (document.querySelector(".moved")) {
+  const script = document.createElement("script");
+  script.src = new URL("../live/figures.js", document.currentScript.src);
+  document.head.append(script);
+}
