@@ -449,6 +449,48 @@ def space_cut_off(
     return ids
 
 
+def neighbours_merged(
+    messages: list[tuple[str, str]], markers: dict[str, str]
+) -> list[int]:
+    roles = {"system": 256, "user": 257, "assistant": 258}
+    ids, last = [260], ""
+    for role, text in messages:
+        if role not in roles:
+            raise ValueError
+        if role == last:
+            ids[-1:] = [*text.encode(), 259]
+        else:
+            ids += [roles[role], *text.encode(), 259]
+        last = role
+    return ids
+
+
+def system_moved_to_the_front(
+    messages: list[tuple[str, str]], markers: dict[str, str]
+) -> list[int]:
+    roles = {"system": 256, "user": 257, "assistant": 258}
+    ids = [260]
+    for role, text in sorted(messages, key=lambda message: message[0] != "system"):
+        if role not in roles:
+            raise ValueError
+        ids += [roles[role], *text.encode(), 259]
+    return ids
+
+
+def system_only_at_the_front(
+    messages: list[tuple[str, str]], markers: dict[str, str]
+) -> list[int]:
+    roles = {"system": 256, "user": 257, "assistant": 258}
+    ids = [260]
+    for i, (role, text) in enumerate(messages):
+        if role not in roles:
+            raise ValueError
+        if role == "system" and i > 0:
+            role = "user"
+        ids += [roles[role], *text.encode(), 259]
+    return ids
+
+
 def any_role_is_a_user(
     messages: list[tuple[str, str]], markers: dict[str, str]
 ) -> list[int]:
@@ -546,12 +588,15 @@ def _conversation(generator: Generator) -> Messages:
 def _several(generator: Generator) -> list[Case]:
     spaced = _conversation(generator)
     spaced[1] = ("user", f" {spaced[1][1]}\n")
+    late = [*_conversation(generator), ("user", _words(generator))]
+    late.append(("system", _words(generator)))
     silent = _conversation(generator)
     silent[draw_integer(generator, 0, 1)] = ("system", "")
     markers = _spellings(generator)
     return [
         Case((_conversation(generator), markers), "four messages"),
         Case((spaced, markers), "space before a text and a line's end after it"),
+        Case((late, markers), "two in a row of the user, and a late one of the system"),
         Case((silent, markers), "a message without a text"),
         Case(([], markers), "no message", only=True),
     ]
@@ -650,6 +695,20 @@ CHAT = Exercise(
         Misconception(
             space_cut_off,
             "You cut off space at a text's ends. It is the user's, too.",
+        ),
+        Misconception(
+            neighbours_merged,
+            "You join two messages of one role. They stay two: each has its role and "
+            "its 259.",
+        ),
+        Misconception(
+            system_moved_to_the_front,
+            "You move the system's messages to the front. The order is the "
+            "conversation's.",
+        ),
+        Misconception(
+            system_only_at_the_front,
+            "The system may speak later, too: 256 wherever the role is `system`.",
         ),
         Misconception(
             any_role_is_a_user,
@@ -877,7 +936,9 @@ def _no_training(generator: Generator) -> list[Case]:
         without(4, 0.0, "a share of 0"),
         without(2, 0.0, "no token"),
         without(3, -1.0, "a peak below 0"),
+        without(2, -1e9, "less than no token"),
         without(1, 0.0, "no active parameter"),
+        without(1, -1e9, "less than no active parameter"),
         Case((more[0] * 0.9, *more[1:]), "more active parameters than there are"),
     ]
 

@@ -94,6 +94,13 @@ def middle_of_equal_ones(bits: Tensor, index: int) -> float:
     return math.log2(len(bits)) - math.log2(rank)
 
 
+def equal_ones_counted_once(bits: Tensor, index: int) -> float:
+    if not 0 <= index < len(bits):
+        raise ValueError
+    rank = 1 + len(bits[bits < bits[index]].unique())
+    return math.log2(len(bits)) - math.log2(rank)
+
+
 def minus_its_bits(bits: Tensor, index: int) -> float:
     if not 0 <= index < len(bits):
         raise ValueError
@@ -179,6 +186,7 @@ def _ties(generator: Generator) -> list[Case]:
     every = torch.full((n,), float(draw_integer(generator, 9, 30)))
     return [
         Case((bits, int(at[1])), f"four of {n} codes cost the same"),
+        Case((bits, int(bits.argsort()[7])), "four that are cheaper cost the same"),
         Case((every, draw_integer(generator, 1, n - 2)), "all codes cost the same"),
     ]
 
@@ -231,6 +239,10 @@ EXPOSURE = Exercise(
             middle_of_equal_ones,
             "Of codes that cost the same you take the mean place. All have the rank of "
             "the first: 1 + the number that is strictly cheaper.",
+        ),
+        Misconception(
+            equal_ones_counted_once,
+            "Cheaper codes that cost the same are several codes: count each of them.",
         ),
         Misconception(
             minus_its_bits,
@@ -538,6 +550,18 @@ def never_seen_counted(counts: list[int]) -> float:
     return sum(count <= 1 for count in counts) / sum(counts)
 
 
+def seen_at_most_twice(counts: list[int]) -> float:
+    if not sum(counts):
+        raise ValueError
+    return (counts.count(1) + counts.count(2)) / sum(counts)
+
+
+def share_seen_twice(counts: list[int]) -> float:
+    if not sum(counts):
+        raise ValueError
+    return 2 * counts.count(2) / sum(counts)
+
+
 def squared_counts(counts: list[int]) -> float:
     if not sum(counts):
         raise ValueError
@@ -584,6 +608,8 @@ _SHARES = (
     share_of_all_kinds,
     kinds_never_seen,
     never_seen_counted,
+    seen_at_most_twice,
+    share_seen_twice,
     squared_counts,
     one_draw_less,
     one_draw_more,
@@ -599,7 +625,8 @@ def _shuffled(generator: Generator, counts: list[int]) -> list[int]:
 
 def _counts(generator: Generator, zeros: int, ones: int, more: int) -> list[int]:
     rest = torch.randint(2, 9, (more,), generator=generator).tolist()
-    return _shuffled(generator, [0] * zeros + [1] * ones + rest)
+    twos = [2] * draw_integer(generator, 2, 4)
+    return _shuffled(generator, [0] * zeros + [1] * ones + twos + rest)
 
 
 def _some(generator: Generator) -> list[Case]:
@@ -622,7 +649,8 @@ def _none_once(generator: Generator) -> list[Case]:
 
 
 def _all_once(generator: Generator) -> list[Case]:
-    counts = _counts(generator, 3, draw_integer(generator, 4, 60), 0)
+    n = draw_integer(generator, 4, 60)
+    counts = _shuffled(generator, [0] * 3 + [1] * n)
     return [Case((counts,), "every kind that was seen was seen once")]
 
 
@@ -664,6 +692,16 @@ GOOD_TURING = Exercise(
         Misconception(
             never_seen_counted,
             "You count the zeros, too: only kinds that were seen exactly once.",
+        ),
+        Misconception(
+            seen_at_most_twice,
+            "You count kinds that were seen twice, too. Without one of its two draws "
+            "such a kind is still known: only those seen once would be new.",
+        ),
+        Misconception(
+            share_seen_twice,
+            "This is the share that belongs to kinds seen twice, which estimates what "
+            "those seen *once* will get.",
         ),
         Misconception(
             squared_counts,
