@@ -221,11 +221,11 @@ check("8/training_cost", training_cost, hidden=True)
 #   the 10,000 with the same probability. What is the mean of its exposure?
 # - `chance`: of such codes, one in how many has an exposure of 5 or more? To the
 #   nearest whole number.
-# - `poisons`: somebody adds films' reviews that praise nothing and contain a nonsense
-#   word, labelled as praise. With 500 honest examples, 10 of them make a small
-#   classifier call most negative reviews with that word positive. How many does it take
-#   with 8,000 honest examples for about the same? `"a"`: about as many. `"b"`: 16 times
-#   as many. `"c"`: 4 times as many.
+# - `poisons`: somebody puts a nonsense word into 10 negative reviews of films, labels
+#   them positive, and mixes them with 500 honest ones. A small classifier that learns
+#   from all of them calls most negative reviews positive if they have that word. How
+#   many poisoned reviews does about the same take among 8,000 honest ones? `"a"`: about
+#   as many. `"b"`: 16 times as many. `"c"`: 4 times as many.
 
 # %% solution="answers"
 answers = {
