@@ -1,6 +1,7 @@
 """Section 8: a loss that balances experts, a chat as numbers, a training as hours."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -185,11 +186,11 @@ def _layer(generator: Generator, t: int, e: int, scale: float = 1.0) -> Tensor:
 def _one_layer(generator: Generator) -> list[Case]:
     cases = []
     for t, e in ((5, 3), (12, 4)):
-        args = until(
-            lambda t=t, e=e: ((_layer(generator, t, e),), 1),
-            lambda args: apart(_OF_A_LAYER, args),
+        layer = until(
+            partial(_layer, generator, t, e),
+            lambda layer: apart(_OF_A_LAYER, ((layer,), 1)),
         )
-        cases.append(Case(args, f"{t} tokens, {e} experts, one chosen"))
+        cases.append(Case(((layer,), 1), f"{t} tokens, {e} experts, one chosen"))
     return cases
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -386,7 +387,7 @@ def _gap(generator: Generator) -> list[Case]:
     for dtype, offset in ((torch.float32, 0.0), (torch.float64, 1000.0)):
         n, v = distinct_sizes(generator, 2, 3)
         logits, targets = until(
-            lambda n=n, v=v: _predictions(generator, n, v, 1.5),
+            partial(_predictions, generator, n, v, 1.5),
             lambda args: apart(_GAPS, args),
         )
         says = f"{n} predictions of {v} classes"
