@@ -899,11 +899,11 @@ def _between(generator: Generator, low: float, high: float, digits: int = 2) -> 
 
 def _run(generator: Generator, sparse: bool, share: float) -> Case:
     """A training that takes hours enough for rounding up to show."""
-    active = _between(generator, 1, 40) * 1e9
-    total = round(active * _between(generator, 4, 20)) if sparse else active
+    active = _between(generator, 1.0, 40.0) * 1e9
+    total = active * _between(generator, 4.0, 20.0) if sparse else active
     tokens = _between(generator, 0.01, 0.05, 4) * 1e12
-    peak = _between(generator, 200, 990, 0) * 1e12
-    price = _between(generator, 1.5, 4)
+    peak = _between(generator, 200.0, 990.0, 0) * 1e12
+    price = _between(generator, 1.5, 4.0)
     kind = "a sparse model" if sparse else "a dense model"
     return Case((total, active, tokens, peak, share, price), kind)
 
