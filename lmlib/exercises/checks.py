@@ -687,7 +687,10 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _brief(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # more digits than Python writes, or an object that refuses
+        return _kind(value)
     return text if len(text) <= 80 else text[:77] + "…"
 
 

@@ -270,6 +270,12 @@ def test_a_right_number_of_another_type_is_right(capsys, number):
     assert check_output(capsys, answers, "3.1/read_the_plot")[0] == 4
 
 
+def test_a_value_that_cannot_be_written_out_is_only_wrong(capsys):
+    points, text = check_output(capsys, lambda *_: 10**5000, "8/good_turing")
+    assert points == 0
+    assert "got an int" in text
+
+
 def test_tensor_subclass_does_not_pass_for_a_tensor(capsys):
     class Agreeable(torch.Tensor):
         def __eq__(self, other):

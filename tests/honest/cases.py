@@ -648,6 +648,19 @@ CASES = [
             "accept": "import numpy as np\nRIGHT\n\ndrawn = accept\ndef accept(*args): return np.int64(drawn(*args))",
         },
     ),
+    # -- 8 ----------------------------------------------------------------------------
+    Case(
+        "tensors and a fraction for floats, an array for a list, a capital letter",
+        "8",
+        {
+            "exposure": "RIGHT\nexposure = (lambda f: lambda *args: torch.tensor(f(*args)))(exposure)",
+            "good_turing": "from fractions import Fraction\ndef good_turing(counts):\n    if not any(counts): raise ValueError\n    return Fraction(counts.count(1), sum(counts))",
+            "balance_loss": "%%time\nRIGHT",
+            "chat_ids": "import numpy as np\nRIGHT\nchat_ids = (lambda f: lambda *args: np.array(f(*args)))(chat_ids)",
+            "training_cost": "RIGHT\ntraining_cost = (lambda f: lambda *args: torch.tensor(f(*args), dtype=torch.float64))(training_cost)",
+            "answers": "RIGHT\nanswers['poisons'] = ' A '",
+        },
+    ),
     # -- What cannot be had here, and is told ---------------------------------------------
     summed(
         "Out by its number",
