@@ -1,7 +1,8 @@
 """8.2: how exposed secrets are that a model has read k times, and what remedies do.
 
-The shipped GPT goes on for one pass over 300 KB of docstrings that it has not read,
-with canaries among them. Each arm is the same but for one thing.
+The shipped GPT, which knows documentation, goes on for one pass over 300 KB of plays
+(tiny Shakespeare, which is downloaded), with canaries among the speeches. Each arm is
+the same but for one thing.
 """
 
 import copy
@@ -15,8 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from lmlib.data.documents import Document, n_bytes
-from lmlib.data.installed import installed_docstrings
-from lmlib.data.load import encode_documents
+from lmlib.data.load import encode_documents, load_documents
 from lmlib.losses import bits_per_byte
 from lmlib.models.scoring import text_bits
 from lmlib.objectives.causal import CausalLM
@@ -39,21 +39,19 @@ ARMS: dict[str, dict[str, Any]] = {
 
 
 @cache
-def docstrings() -> tuple[list[Document], list[Document]]:
-    """What is read, and the rest, which is not: docstrings in an order by chance.
-
-    The shipped model has read neither, so that they differ in nothing but chance.
-    """
-    documents = installed_docstrings("valid")
-    order = np.random.default_rng(0).permutation(len(documents))
-    shuffled = [documents[i] for i in order]
+def speeches() -> tuple[list[Document], list[Document]]:
+    """300 KB that are read and half as much that is not, apart by chance alone."""
+    (whole,) = load_documents("tiny-shakespeare", "all")
+    texts = whole.text.strip().split("\n\n")
+    order = np.random.default_rng(0).permutation(len(texts))
+    shuffled = [Document(texts[i], f"speech {i}") for i in order]
     sizes = np.cumsum([len(d.text.encode()) for d in shuffled])
-    n = int(np.searchsorted(sizes, TEXT))
-    return shuffled[:n], shuffled[n:]
+    first, second = np.searchsorted(sizes, (TEXT, TEXT * 3 // 2))
+    return shuffled[:first], shuffled[first:second]
 
 
 def text_with(seed: int, *, numbered: bool, deduplicated: bool) -> list[Document]:
-    """The docstrings and the canaries' copies, shuffled."""
+    """The speeches and the canaries' copies, shuffled."""
     rng = np.random.default_rng(seed)
     copies = []
     for i, canary in enumerate(canaries(EACH * len(COPIES), seed=seed)):
@@ -64,10 +62,32 @@ def text_with(seed: int, *, numbered: bool, deduplicated: bool) -> list[Document
     if deduplicated:
         copies = list(dict.fromkeys(copies))
     mixed = [
-        *docstrings()[0],
+        *speeches()[0],
         *(Document(c, f"canary {i}") for i, c in enumerate(copies)),
     ]
     return [mixed[i] for i in rng.permutation(len(mixed))]
+
+
+class Encoder:
+    """The shipped tokenizer, which cuts before a blank: it reads each code once."""
+
+    def __init__(self) -> None:
+        self.tokenizer = shipped("gpt").tokenizer
+        self.special = self.tokenizer.special
+        self.piece = cache(lambda text: self.tokenizer.encode(text).tolist())
+
+    def encode(self, text: str) -> list[int]:
+        stem, blank, code = text.rpartition(" ")
+        return [*self.piece(stem), *self.piece(blank + code)]
+
+
+@cache
+def encoder() -> Any:
+    quick: Any = Encoder()
+    for code in ("", "0000", "4071"):
+        text = canaries(1)[0].prompt + code
+        assert quick.encode(text) == quick.tokenizer.encode(text).tolist()
+    return quick
 
 
 def train(documents: list[Document], seed: int, noise: float | None) -> Any:
@@ -106,7 +126,7 @@ def train(documents: list[Document], seed: int, noise: float | None) -> Any:
 def members() -> list[str]:
     """The beginnings of documents that are read, then of as many that are not."""
     found = []
-    for documents in docstrings():
+    for documents in speeches():
         long = [d.text for d in documents if len(d.text) >= LEAST]
         found += [text[:MOST] for text in long[:MEMBERS]]
     assert len(found) == 2 * MEMBERS
@@ -122,7 +142,7 @@ def bits_a_token(model: Any) -> NDArray[np.float64]:
 def held_out_bits(model: Any) -> float:
     tokenizer = shipped("gpt").tokenizer
     objective = CausalLM(
-        encode_documents(docstrings()[1], tokenizer),
+        encode_documents(speeches()[1], tokenizer),
         tokenizer.special,
         length=128,
         batch_size=32,
@@ -137,10 +157,9 @@ def held_out_bits(model: Any) -> float:
 
 
 def measure(model: Any, seed: int) -> Row:
-    tokenizer = shipped("gpt").tokenizer
     found: dict[str, list[float]] = {str(k): [] for k in COPIES}
     for i, canary in enumerate(canaries(EACH * len(COPIES), seed=seed)):
-        costs = code_bits(model, tokenizer, canary.prompt, CODES)
+        costs = code_bits(model, encoder(), canary.prompt, CODES)
         value = exposure(costs, CODES.index(canary.code))
         found[str(COPIES[i // EACH])].append(round(value, 3))
     before, after = bits_a_token(shipped("gpt").model), bits_a_token(model)
