@@ -1,6 +1,6 @@
 """8.2: how exposed secrets are that a model has read k times, and what remedies do.
 
-The shipped GPT, which knows documentation, goes on for one pass over 300 KB of plays
+The shipped GPT, which knows documentation, goes on for one pass over 120 KB of plays
 (tiny Shakespeare, which is downloaded), with canaries among the speeches. Each arm is
 the same but for one thing.
 """
@@ -24,7 +24,7 @@ from lmlib.privacy import canaries, code_bits, exposure, noisy_gradient
 from lmlib.shipped import shipped
 
 COPIES = (0, 1, 4, 16, 64)
-EACH, TEXT = 8, 300_000
+EACH, TEXT = 4, 120_000
 CODES = [f"{code:04d}" for code in range(10**4)]
 LR, BATCH, CLIP = 1e-3, 16, 1.0
 MEMBERS, LEAST, MOST = 200, 150, 220  # documents, and letters of each
@@ -32,21 +32,20 @@ ARMS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "duplicates removed": {"deduplicated": True},
     "copies numbered, duplicates removed": {"numbered": True, "deduplicated": True},
-    "clipped": {"noise": 0.0},
-    "clipped, noise 0.1": {"noise": 0.1},
-    "clipped, noise 0.5": {"noise": 0.5},
+    "noise 0.1": {"noise": 0.1},
+    "noise 0.5": {"noise": 0.5},
 }
 
 
 @cache
 def speeches() -> tuple[list[Document], list[Document]]:
-    """300 KB that are read and half as much that is not, apart by chance alone."""
+    """What is read and as much that is not, apart by chance alone."""
     (whole,) = load_documents("tiny-shakespeare", "all")
     texts = whole.text.strip().split("\n\n")
     order = np.random.default_rng(0).permutation(len(texts))
     shuffled = [Document(texts[i], f"speech {i}") for i in order]
     sizes = np.cumsum([len(d.text.encode()) for d in shuffled])
-    first, second = np.searchsorted(sizes, (TEXT, TEXT * 3 // 2))
+    first, second = np.searchsorted(sizes, (TEXT, 2 * TEXT))
     return shuffled[:first], shuffled[first:second]
 
 
