@@ -57,8 +57,9 @@ def uses_of(env: BuildEnvironment) -> Uses:
             continue
         doctree, counts = env.get_doctree(page), Counter[int]()
         for link in doctree.findall(addnodes.pending_xref):
-            if link["reftype"] == "term":
-                counts[by_name[" ".join(link["reftarget"].lower().split())]] += 1
+            name = " ".join(link["reftarget"].lower().split())
+            if link["reftype"] == "term" and name in by_name:  # else Sphinx warns
+                counts[by_name[name]] += 1
         if page not in WITHOUT_LINKS:
             for text in unlinked(doctree):
                 for match in pattern.finditer(text.astext()):
