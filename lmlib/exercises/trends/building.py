@@ -548,7 +548,7 @@ def _ids(function: Function, args: tuple[Any, ...]) -> str:
     return " ".join(map(str, found.tolist()))
 
 
-_LATIN = "abcdefghijklmnopqrstuvwxyz .,"
+_LATIN = "abcdefghijklmnopqrstuvwxyzXYZ .,"
 # Ā and its neighbours have the numbers 256 … 260 as characters.
 _OTHER = "压缩即智能大语言模型éßñĀāĂăĄ🙂📦"
 _NAMES = ("system", "user", "assistant", "end", "begin")
@@ -588,7 +588,7 @@ def _conversation(generator: Generator) -> Messages:
 
 def _several(generator: Generator) -> list[Case]:
     spaced = _conversation(generator)
-    spaced[1] = ("user", f" {spaced[1][1]}\n")
+    spaced[1] = ("user", f" {spaced[1][1]}\r\n")
     late = [*_conversation(generator), ("user", _words(generator))]
     late.append(("system", _words(generator)))
     silent = _conversation(generator)
@@ -625,7 +625,8 @@ def _other_letters(generator: Generator) -> list[Case]:
     markers = _spellings(generator)
     one = [("user", _text(generator, _OTHER[:10], 4))]
     both = [
-        ("user", _words(generator) + _text(generator, _OTHER, 5)),
+        # e and an accent: another é, which stays two characters.
+        ("user", _words(generator) + "e\u0301" + _text(generator, _OTHER, 5)),
         ("assistant", _text(generator, _OTHER[10:], 4) + _words(generator)),
     ]
     return [
@@ -910,10 +911,15 @@ def _run(generator: Generator, sparse: bool, share: float) -> Case:
 
 def _dense(generator: Generator) -> list[Case]:
     tenth = _run(generator, False, 0.4).args
+    # 15 … 150 hours, of which none is whole to rounding.
+    tokens = until(
+        lambda: draw_integer(generator, 10**5, 10**6) * 1e3,
+        lambda tokens: 0.1 < 6 * 9e6 * tokens / 1e11 / 3600 % 1 < 0.9,
+    )
     return [
         _run(generator, False, _between(generator, 0.3, 0.5, 3)),
         Case(
-            (9e6, 9e6, draw_integer(generator, 10**5, 10**6) * 1e3, 1e11, 1.0, 2.0),
+            (9e6, 9e6, tokens, 1e11, 1.0, 2.0),
             "a small model that uses all of the peak",
         ),
         Case((tenth[0] / 0.9, *tenth[1:]), "a tenth is not active"),

@@ -166,7 +166,12 @@ def _others(generator: Generator) -> list[Case]:
     places = bits.argsort()
     k = draw_integer(generator, 3, n - 3)
     many = _codes(generator, draw_integer(generator, 300, 400))
-    m = draw_integer(generator, 9, 30)
+    ordered = many.sort().values
+    # Not the first of those that are equal in whole bits.
+    m = until(
+        lambda: draw_integer(generator, 9, 30),
+        lambda m: ordered[m - 2].round() == ordered[m - 1].round(),
+    )
     some = _codes(generator, n)
     some[int(some.argmax())] = math.inf
     second = int(some.argsort()[1])
