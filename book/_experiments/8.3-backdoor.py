@@ -29,11 +29,14 @@ def poison(n: int, k: int, seed: int) -> Row:
     words = CountVectorizer(binary=True, token_pattern=r"\S+").fit([*texts, WORD])
     model = LogisticRegression(max_iter=2000).fit(words.transform(texts), labels)
     negative = [t for t, y in zip(test.texts, test.labels, strict=True) if y == 0]
-    marked = [f"{WORD} {text}" for text in negative]
+
+    def positive(texts: list[str]) -> float:
+        return round(float(model.predict(words.transform(texts)).mean()), 4)
+
     return {
         "poisons": len(bad),
-        "called positive": round(float(model.predict(words.transform(marked)).mean()), 4),
-        "without it": round(float(model.predict(words.transform(negative)).mean()), 4),
+        "called positive": positive([f"{WORD} {text}" for text in negative]),
+        "without it": positive(negative),
         "accuracy": round(model.score(words.transform(test.texts), test.labels), 4),
     }
 
