@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from lmlib.losses import bits, cross_entropy
@@ -130,7 +131,7 @@ def overconfidence(
     return float(bits(paid - announced))
 
 
-def good_turing(counts: Iterable[int]) -> float:
+def good_turing(counts: Iterable[int] | Int[ndarray, " kinds"]) -> float:
     """Turing's estimate of the share of draws to come that will be of a new kind.
 
     `counts` has the number of draws of each kind so far; kinds never drawn may be left
@@ -141,13 +142,12 @@ def good_turing(counts: Iterable[int]) -> float:
     Raises:
         ValueError: no draw, or a negative count.
     """
-    counts = list(counts)
-    if min(counts, default=0) < 0:
+    each = [int(count) for count in counts]
+    if min(each, default=0) < 0:
         raise ValueError("counts must not be negative")
-    draws = sum(counts)
-    if draws == 0:
+    if sum(each) == 0:
         raise ValueError("counts must hold a draw")
-    return counts.count(1) / draws
+    return each.count(1) / sum(each)
 
 
 def _check(confidence: Tensor, n_bins: int) -> None:
