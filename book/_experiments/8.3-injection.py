@@ -24,7 +24,7 @@ LETTERS = "abcdefgh"
 #: All that can be typed, then the reserved signs: the same, but nobody can type them.
 SYMBOLS = ["", *LETTERS, *LETTERS.upper(), *SIGNS, *'>."']
 RESERVED = {sign: len(SYMBOLS) + i for i, sign in enumerate([*SIGNS, *">."])}
-STEPS, BATCH, LONGEST, TESTS = 900, 32, 10, 300
+STEPS, BATCH, LONGEST, TESTS = 700, 32, 10, 300
 
 
 def carried_out(sign: str, text: str) -> str:
@@ -156,7 +156,7 @@ def learn(way: str, seed: int) -> Row:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for step in range(STEPS):
         for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * min((step + 1) / 100, 1, (STEPS - step) / 500)
+            group["lr"] = 3e-3 * min((step + 1) / 100, 1, (STEPS - step) / 350)
         tokens, targets = batch_of(rng, way)
         loss = cross_entropy(model(tokens[:, :-1]), targets[:, 1:])
         optimizer.zero_grad()
