@@ -2,16 +2,19 @@
 
 Of the answers that a model gives with confidence 0.8, eight in ten should be right. A
 model that is sure more often than it is right pays for it in bits (section 4.2).
-Guo et al. (2017), "On Calibration of Modern Neural Networks".
+Guo et al. (2017), "On Calibration of Modern Neural Networks". Section 8.4 asks the same
+of whole distributions, in bits, and of facts that a text doesn't hold.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy import ndarray
 from torch import Tensor
 
-from lmlib.losses import cross_entropy
+from lmlib.losses import bits, cross_entropy
 
 
 class Reliability(NamedTuple):
@@ -104,6 +107,47 @@ def best_temperature(
             low = middle
     temperature = 1 / (low * high) ** 0.5
     return temperature, float(cross_entropy(logits / temperature, targets))
+
+
+def overconfidence(
+    logits: Float[Tensor, "n classes"], targets: Int[Tensor, " n"]
+) -> float:
+    """What the targets cost less what the predictions announced, in bits a target.
+
+    The announcement is the mean entropy of softmax(logits), the cost that a predictor
+    which means its probabilities has to expect. The gap is the slope of the cost in
+    β = 1/T at β = 1: above 0, a temperature above 1 would cost less. That it is 0 is
+    necessary for calibration, and not sufficient. A class may have the logit −∞; where
+    it is the target, the gap is infinite.
+
+    Raises:
+        ValueError: no target, or one that is no class.
+    """
+    if len(targets) == 0 or int(targets.min()) < 0:
+        raise ValueError("targets must be the numbers of classes, one or more")
+    logits = logits.double()
+    announced = torch.special.entr(logits.softmax(dim=-1)).sum(dim=-1).mean()
+    paid = cross_entropy(logits, targets)
+    return float(bits(paid - announced))
+
+
+def good_turing(counts: Iterable[int] | Int[ndarray, " kinds"]) -> float:
+    """Turing's estimate of the share of draws to come that will be of a new kind.
+
+    `counts` has the number of draws of each kind so far; kinds never drawn may be left
+    out. The estimate is the share of draws whose kind came just once: n₁ / N. Good
+    (1953), "The Population Frequencies of Species and the Estimation of Population
+    Parameters".
+
+    Raises:
+        ValueError: no draw, or a negative count.
+    """
+    each = [int(count) for count in counts]
+    if min(each, default=0) < 0:
+        raise ValueError("counts must not be negative")
+    if sum(each) == 0:
+        raise ValueError("counts must hold a draw")
+    return each.count(1) / sum(each)
 
 
 def _check(confidence: Tensor, n_bins: int) -> None:

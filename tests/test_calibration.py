@@ -11,6 +11,8 @@ from lmlib.calibration import (
     best_temperature,
     calibrated_error,
     expected_calibration_error,
+    good_turing,
+    overconfidence,
     reliability,
 )
 
@@ -84,3 +86,61 @@ def test_what_is_no_confidence_is_refused():
         reliability(torch.ones(2), torch.ones(2, dtype=torch.bool), 0)
     with pytest.raises(ValueError, match="confidence"):
         reliability(torch.tensor([1.5]), torch.ones(1, dtype=torch.bool), 3)
+
+
+# -- Overconfidence in bits, and what a text left out ---------------------------------
+
+
+def test_overconfidence_by_hand():
+    # 3/4 and 1/4: H = 2 − 3/4·log₂3; both targets cost log₂(4/3) and 2 bits.
+    logits = torch.tensor([[3.0, 1.0], [3.0, 1.0]]).log()
+    paid, announced = (4 - np.log2(3)) / 2, 2 - 0.75 * np.log2(3)
+    gap = overconfidence(logits, torch.tensor([0, 1]))
+    assert gap == pytest.approx(paid - announced, abs=1e-6)
+    assert gap > 0  # right one time in two, and announced three in four
+    assert overconfidence(logits, torch.tensor([0, 0])) < 0
+    assert overconfidence(torch.zeros(3, 5), torch.tensor([0, 3, 4])) == pytest.approx(
+        0
+    )
+
+
+def test_overconfidence_is_the_slope_of_the_cost_in_inverse_temperature():
+    generator = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(40, 6, generator=generator, dtype=torch.float64)
+    targets = torch.multinomial((logits / 2).softmax(1), 1, generator=generator)[:, 0]
+    beta = torch.ones((), dtype=torch.float64, requires_grad=True)
+    F.cross_entropy(beta * logits, targets).backward()
+    slope = float(beta.grad) / np.log(2)
+    assert overconfidence(logits, targets) == pytest.approx(slope, abs=1e-12)
+    best, _ = best_temperature(logits, targets)
+    assert overconfidence(logits / best, targets) == pytest.approx(0, abs=1e-4)
+
+
+def test_an_impossible_class_announces_nothing_and_costs_everything():
+    logits = torch.tensor([[0.0, 0.0, -torch.inf]])
+    assert overconfidence(logits, torch.tensor([1])) == pytest.approx(0)
+    assert overconfidence(logits, torch.tensor([2])) == np.inf
+
+
+@pytest.mark.parametrize("targets", [[], [-100], [0, -1], [3]])
+def test_overconfidence_wants_targets(targets):
+    with pytest.raises(ValueError, match="targets must"):
+        overconfidence(torch.zeros(len(targets), 3), torch.tensor(targets).long())
+
+
+def test_good_turing_by_hand():
+    assert good_turing([3, 1, 1, 0, 2]) == 2 / 7
+    assert good_turing([2, 5]) == 0
+    assert good_turing(np.ones(4, dtype=int)) == 1
+    for counts in ([], [0, 0], [2, -1]):
+        with pytest.raises(ValueError, match="counts must"):
+            good_turing(counts)
+
+
+def test_good_turing_is_the_mass_of_what_was_not_seen():
+    p = 1 / np.arange(1, 501)
+    p /= p.sum()
+    rng = np.random.default_rng(0)
+    found = [np.bincount(rng.choice(500, 400, p=p), minlength=500) for _ in range(300)]
+    guess = np.mean([good_turing(counts) for counts in found])
+    assert guess == pytest.approx(np.mean([p[c == 0].sum() for c in found]), abs=0.004)
