@@ -23,7 +23,7 @@ from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 from lmlib.transformer import count_parameters
 
-STEPS, LENGTH, BATCH = 600, 128, 8
+STEPS, LENGTH, BATCH = 400, 128, 8
 HELD_OUT = 16  # batches
 D_MODEL, EXPERTS = 128, 4
 BALANCE = 0.01  # the weight in Fedus et al. 2022
