@@ -10,12 +10,12 @@ from experiment import SEEDS, Row, Runs, main
 from torch import Tensor
 
 from lmlib.data.load import load_corpus
-from lmlib.data.tokenizers import ByteTokenizer
 from lmlib.losses import bits
 from lmlib.models.experts import balance_loss, router_logits, use, use_experts
 from lmlib.models.gpt import GPT, gpt_config
 from lmlib.objectives.causal import CausalLM
 from lmlib.objectives.objective import Batch
+from lmlib.shipped import shipped
 from lmlib.training.loop import train, validation_loss
 from lmlib.training.pretrain import corpus_digest
 from lmlib.training.progress import Scores
@@ -23,8 +23,8 @@ from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 from lmlib.transformer import count_parameters
 
-STEPS, LENGTH, BATCH = 400, 128, 8
-HELD_OUT = 16  # batches
+STEPS, LENGTH, BATCH = 300, 64, 8
+HELD_OUT = 32  # batches
 D_MODEL, EXPERTS = 128, 4
 BALANCE = 0.01  # the weight in Fedus et al. 2022
 #: Features inside the feed-forward layer, experts, weight of the balance loss.
@@ -56,7 +56,7 @@ class Balanced(CausalLM):
 
 def run(variant: str, seed: int) -> Row:
     d_ff, n, weight = VARIANTS[variant]
-    tokenizer = ByteTokenizer()
+    tokenizer = shipped("gpt").tokenizer
     text = load_corpus("installed", tokenizer)
     held_out = load_corpus("installed", tokenizer, "valid")
     options = {"length": LENGTH, "batch_size": BATCH, "seed": seed}
@@ -89,18 +89,23 @@ def run(variant: str, seed: int) -> Row:
     settings = Settings(
         steps=STEPS,
         lr=2e-3,
-        warmup=30,
+        optimizer="muon",
+        warmup=15,
         validate_every=50,
         precision="fp32",
         seed=seed,
     )
     done = train(model, objective, settings, validate=validate)
     points = [line for line in done.history if "validation" in line]
+    # From nats a token to bits a byte: a token of this text is so many bytes.
+    per_byte = len(held_out.tokens) / held_out.n_bytes
     return {
         "corpus": corpus_digest(text),
         "parameters": count_parameters(model),
         "steps": [line["step"] for line in points],
-        "bits": [round(bits(line["validation"]["loss"]), 4) for line in points],
+        "bits": [
+            round(bits(line["validation"]["loss"]) * per_byte, 4) for line in points
+        ],
         "use": shares,  # at each of these steps, of each layer, of each expert
     }
 
