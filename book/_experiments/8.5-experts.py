@@ -23,8 +23,8 @@ from lmlib.training.seeds import seed_everything
 from lmlib.training.settings import Settings
 from lmlib.transformer import count_parameters
 
-STEPS, LENGTH, BATCH = 300, 64, 8
-HELD_OUT = 32  # batches
+STEPS, LENGTH, BATCH = 160, 64, 8
+HELD_OUT = 24  # batches
 D_MODEL, EXPERTS = 128, 4
 BALANCE = 0.01  # the weight in Fedus et al. 2022
 #: Features inside the feed-forward layer, experts, weight of the balance loss.
@@ -91,7 +91,7 @@ def run(variant: str, seed: int) -> Row:
         lr=2e-3,
         optimizer="muon",
         warmup=15,
-        validate_every=50,
+        validate_every=40,
         precision="fp32",
         seed=seed,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lmlib.compression.predictors import NGram
 from lmlib.data.public import fetch
 
-SIZE, HELD_OUT = 100_000, 50_000  # bytes
+SIZE, HELD_OUT = 50_000, 50_000  # bytes
 ORDER, GENERATIONS = 4, 5
 #: How a generation's text is made: samples, as a multiple of SIZE; their temperature;
 #: what is kept beside them.
