@@ -34,8 +34,7 @@ def continuation_bits(
             f"context and continuation must have at most {longest + 1} tokens, got "
             f"{context.shape[1]} + {continuation.shape[1]}"
         )
-    first, n = context.shape[1] - 1, continuation.shape[1]
-    logits = model(seen)[:, first : first + n]
+    logits = model(seen)[:, context.shape[1] - 1 :]
     return bits(cross_entropy(logits, continuation, reduction="none"))
 
 

@@ -59,9 +59,3 @@ def test_bits_of_many_texts_are_those_of_each():
             kept.model, torch.tensor([context]), torch.tensor([continuation])
         )
         torch.testing.assert_close(got, alone[0], rtol=1e-4, atol=1e-4)
-
-
-def test_a_text_of_nothing_costs_nothing():
-    saved = shipped("gpt")
-    costs = text_bits(saved.model, saved.tokenizer, [("", ""), ("a text", "")])
-    assert [len(cost) for cost in costs] == [0, 0]
