@@ -47,7 +47,8 @@ CHINESE = {
     "list": "列表", "array": "数组", "matrix": "矩阵", "string": "字符串",
     "time": "时间", "date": "日期", "plot": "绘图", "color": "颜色", "size": "大小",
     "text": "文本", "function": "函数", "random": "随机", "sum": "和", "mean": "均值",
-    "max": "最大", "min": "最小", "new": "新", "all": "全部", "and": "和", "of": "的", "by": "按",
+    "max": "最大", "min": "最小", "new": "新", "all": "全部", "and": "和", "of": "的",
+    "by": "按",
 }  # fmt: skip
 NAMED = {"bos": "<s>", "eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 
