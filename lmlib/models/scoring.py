@@ -1,4 +1,4 @@
-"""Bits of a text after another (sections 6.1 and 6.4)."""
+"""Bits of a text, alone or after another (sections 6.1, 6.4 and 7.2)."""
 
 from collections.abc import Sequence
 
@@ -36,6 +36,48 @@ def continuation_bits(
         )
     logits = model(seen)[:, context.shape[1] - 1 :]
     return bits(cross_entropy(logits, continuation, reduction="none"))
+
+
+@torch.no_grad()
+def rolling_bits(
+    model: GPT,
+    token_ids: Int[Tensor, " n"],
+    *,
+    bos: int,
+    window: int,
+    stride: int,
+    batch_size: int = 64,
+) -> Float[Tensor, " n"]:
+    """−log₂ of each token's probability in a text that may be longer than the model.
+
+    The text begins with `bos`. The first window reads `window` tokens; each further one
+    ends `stride` tokens later and predicts those alone, so that a token is predicted
+    once, after at least window − stride others. With stride = window nothing but the
+    last token of the window before is seen again, as in lm-evaluation-harness. The last
+    window is moved back, for as much context as it can have.
+
+    Raises:
+        ValueError: stride is not in 1 … window, or window exceeds the positions.
+    """
+    if not 1 <= stride <= window:
+        raise ValueError(f"stride must be in 1 … {window}, got {stride}")
+    longest = model.backbone.config.longest
+    if longest is not None and window > longest:
+        raise ValueError(f"window must be at most {longest}, got {window}")
+    n = len(token_ids)
+    seen = torch.cat((token_ids.new_tensor([bos]), token_ids))
+    ends = [*range(min(window, n), n, stride), n] if n else []
+    cost = torch.empty(n, device=token_ids.device)
+    scored = 0
+    for i in range(0, len(ends), batch_size):
+        some = ends[i : i + batch_size]
+        rows = torch.stack([seen[max(end - window, 0) : end + 1] for end in some])
+        for end, costs in zip(
+            some, continuation_bits(model, rows[:, :1], rows[:, 1:]), strict=True
+        ):
+            cost[scored:end] = costs[scored - end :]
+            scored = end
+    return cost
 
 
 def text_bits(

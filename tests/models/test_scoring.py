@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lmlib.models.scoring import continuation_bits, text_bits
+from lmlib.models.scoring import continuation_bits, rolling_bits, text_bits
 from lmlib.shipped import shipped
 from tests.models import pairs
 
@@ -59,3 +59,29 @@ def test_bits_of_many_texts_are_those_of_each():
             kept.model, torch.tensor([context]), torch.tensor([continuation])
         )
         torch.testing.assert_close(got, alone[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 3, 8])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 21])
+def test_a_long_text_costs_what_each_token_costs_after_its_window(gpt, n, stride):
+    ids = torch.randint(1, pairs.VOCAB, (n,))
+    got = rolling_bits(gpt[1], ids, bos=0, window=8, stride=stride, batch_size=2)
+    whole = torch.cat((torch.tensor([0]), ids))
+    expected = torch.empty(n)
+    end = 0
+    while end < n:  # windows by hand, one after the other
+        first, end = end, min(8 if end == 0 else end + stride, n)
+        begin = max(end - 8, 0)
+        for i in range(first, end):
+            context, token = whole[None, begin : i + 1], whole[None, i + 1 : i + 2]
+            expected[i] = continuation_bits(gpt[1], context, token)[0, 0]
+    torch.testing.assert_close(got, expected)
+
+
+def test_windows_that_cannot_be():
+    model, ids = shipped("gpt").model, torch.arange(9)
+    for stride in (0, 5):
+        with pytest.raises(ValueError, match=f"stride must be in 1 … 4, got {stride}"):
+            rolling_bits(model, ids, bos=0, window=4, stride=stride)
+    with pytest.raises(ValueError, match="at most 128, got 129"):
+        rolling_bits(model, ids, bos=0, window=129, stride=4)
