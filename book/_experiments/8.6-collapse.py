@@ -22,6 +22,7 @@ WAYS = {
     "four times the samples": (4, 1.0, "nothing"),
     "the real text and samples": (1, 1.0, "the real text"),
     "all that was ever read": (1, 1.0, "everything"),
+    "copies of the real text": (1, 1.0, "copies"),  # nothing sampled is learned from
 }
 
 
@@ -89,8 +90,11 @@ def run(way: str, seed: int) -> Row:
                 "often": round(float(np.isin(kinds[counts >= 10], theirs).mean()), 4),
             }
         )
-        before = {"nothing": b"", "the real text": real, "everything": text}[kept]
-        text = before + written
+        if kept == "copies":
+            text += real
+        else:
+            before = {"nothing": b"", "the real text": real, "everything": text}[kept]
+            text = before + written
     return {
         "real": {"4-grams": len(kinds), "words": len(set(real.split()))},
         "generations": generations,
