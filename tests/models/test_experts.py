@@ -78,6 +78,8 @@ def test_each_layer_is_balanced_by_itself():
     first = torch.tensor([[50.0, 0.0]]).expand(8, 2)
     unlike = [first, first.flip(1)]
     assert float(balance_loss(unlike, 1)) == pytest.approx(2)
+    even = torch.eye(2).repeat(4, 1)
+    assert float(balance_loss([first, even], 1)) == pytest.approx(1.5)  # the mean
     # transformers joins the layers first, and finds them balanced
     assert float(load_balancing_loss_func(tuple(unlike), 2, 1)) == pytest.approx(1)
 
