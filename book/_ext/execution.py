@@ -45,10 +45,12 @@ def named(text: str, files: Iterable[Path]) -> set[Path]:
     `*.json` and `f"{name}.json"` are both patterns.
     """
     words = set(re.findall(r"[\w*?.-]+", re.sub(r"\{[^{}\s]+\}", "*", text)))
+    patterns = [word for word in words if "*" in word or "?" in word]
     return {
         path
         for path in files
-        if any(w.endswith(path.suffix) and fnmatchcase(path.name, w) for w in words)
+        if path.name in words
+        or any(w.endswith(path.suffix) and fnmatchcase(path.name, w) for w in patterns)
     }
 
 

@@ -34,7 +34,8 @@ SCRIPTS = Path("book/_experiments")  # relative to ROOT; they import from each o
 Code = dict[str, str]  # path relative to the root → fingerprint
 
 
-def imported(code: str, package: str = "") -> set[str]:
+@cache  # each module is reached from nearly every page
+def imported(code: str, package: str = "") -> frozenset[str]:
     """The names of the modules that `code`, a module of `package`, may import.
 
     Imports inside functions count. `from a import b` may import `a.b`, and whatever
@@ -43,7 +44,7 @@ def imported(code: str, package: str = "") -> set[str]:
     try:
         tree = ast.parse(code)
     except SyntaxError:  # it is reported where it is run
-        return set()
+        return frozenset()
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -54,7 +55,7 @@ def imported(code: str, package: str = "") -> set[str]:
             names.add(origin)
             names.update(f"{origin}.{alias.name}" for alias in node.names)
     parts = (name.split(".") for name in names)
-    return {".".join(p[: i + 1]) for p in parts for i in range(len(p))}
+    return frozenset(".".join(p[: i + 1]) for p in parts for i in range(len(p)))
 
 
 def reached(names: Iterable[str], roots: Iterable[Path]) -> set[Path]:
@@ -76,7 +77,7 @@ def reached(names: Iterable[str], roots: Iterable[Path]) -> set[Path]:
                 files.add(path)
                 around = name if path == package else name.rpartition(".")[0]
                 code = path.read_text(encoding="utf-8")
-                found = imported(code, around)
+                found = set(imported(code, around))
                 if "pkgutil.iter_modules" in code:
                     beside = path.parent.glob("*/__init__.py")
                     found |= {f"{around}.{init.parent.name}" for init in beside}
